@@ -1,0 +1,65 @@
+"""The hooks that an entry point of the group `setfit.heads` may implement, all of them optional.
+
+A plain class needs none of them. A module or an object whose functions are marked with
+`pluggy.HookimplMarker("setfit")` may: it then says with `setfit_head_factory` what builds its head, and with the
+other two how the head is written to disk and read back. The core's own file formats implement the same two.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+PROJECT = "setfit"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+
+
+@hookspec(firstresult=True)
+def setfit_head_factory() -> Callable[..., Any] | None:
+    """Return the class or function that builds this head from keyword arguments."""
+
+
+@hookspec(firstresult=True)
+def setfit_save_head(
+    head: Any, directory: Path, params: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """Write a head into an empty directory, without pickle.
+
+    Args:
+        head: The head to save.
+        directory: An existing, empty directory that belongs to this head.
+        params: The keyword arguments that setfit-core built the head with; None for a head that was given as
+            an instance.
+
+    Returns:
+        A mapping that JSON can hold. Its key `"format"` names the format (a string that
+        `setfit_load_head` recognises); the rest is handed back when loading. None if this hook doesn't save
+        heads of this kind.
+    """
+
+
+@hookspec(firstresult=True)
+def setfit_load_head(
+    directory: Path,
+    metadata: Mapping[str, Any],
+    factory: Callable[..., Any] | None,
+    device: str,
+) -> Any:
+    """Rebuild a head from what `setfit_save_head` wrote, running no code from the files.
+
+    Args:
+        directory: The directory that `setfit_save_head` filled.
+        metadata: What `setfit_save_head` returned, `"format"` included.
+        factory: What builds the head: the plugin's class or function, or the one that the user passed.
+            None if neither is known.
+        device: The torch device to put the head on, such as `"cpu"`; without meaning for most heads.
+
+    Returns:
+        The head, or None if `metadata["format"]` isn't this hook's format.
+    """
