@@ -1,0 +1,80 @@
+"""Few-shot text classification in which every classification head is a plugin.
+
+The names below are imported on first use (PEP 562), so that `import setfit_core` loads neither torch nor any
+plugin.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from setfit_core import errors as errors
+    from setfit_core.conformance import ContractReport as ContractReport
+    from setfit_core.conformance import check_contract as check_contract
+    from setfit_core.data import sample_dataset as sample_dataset
+    from setfit_core.errors import SetFitError as SetFitError
+    from setfit_core.model import SetFitModel as SetFitModel
+    from setfit_core.protocols import DifferentiableHead as DifferentiableHead
+    from setfit_core.protocols import NonDifferentiableHead as NonDifferentiableHead
+    from setfit_core.registry import HeadInfo as HeadInfo
+    from setfit_core.registry import get_head as get_head
+    from setfit_core.registry import list_heads as list_heads
+    from setfit_core.registry import refresh_heads as refresh_heads
+    from setfit_core.registry import require_heads as require_heads
+    from setfit_core.training.arguments import TrainingArguments as TrainingArguments
+    from setfit_core.training.trainer import Trainer as Trainer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ContractReport": "setfit_core.conformance",
+    "DifferentiableHead": "setfit_core.protocols",
+    "HeadInfo": "setfit_core.registry",
+    "NonDifferentiableHead": "setfit_core.protocols",
+    "SetFitError": "setfit_core.errors",
+    "SetFitModel": "setfit_core.model",
+    "Trainer": "setfit_core.training.trainer",
+    "TrainingArguments": "setfit_core.training.arguments",
+    "check_contract": "setfit_core.conformance",
+    "get_head": "setfit_core.registry",
+    "list_heads": "setfit_core.registry",
+    "refresh_heads": "setfit_core.registry",
+    "require_heads": "setfit_core.registry",
+    "sample_dataset": "setfit_core.data",
+}
+
+__all__ = [
+    "ContractReport",
+    "DifferentiableHead",
+    "HeadInfo",
+    "NonDifferentiableHead",
+    "SetFitError",
+    "SetFitModel",
+    "Trainer",
+    "TrainingArguments",
+    "__version__",
+    "check_contract",
+    "errors",
+    "get_head",
+    "list_heads",
+    "refresh_heads",
+    "require_heads",
+    "sample_dataset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("setfit_core.errors")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
