@@ -1,0 +1,193 @@
+"""Reading texts and labels out of the data sets that people have, and drawing few-shot samples from them.
+
+A data set is a `datasets.Dataset`, a pandas frame, a mapping of columns, or a pair `(texts, labels)`. None of
+these libraries is imported here: they are told apart by what they offer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from setfit_core.errors import ArgumentError, InputError, LabelError
+from setfit_core.labels import plain_label
+
+DatasetT = TypeVar("DatasetT")
+
+TEXT = "text"
+LABEL = "label"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts and their labels, row by row."""
+
+    texts: list[str]
+    labels: list[Any]
+
+
+def check_texts(texts: Any) -> list[str]:
+    """Return texts as a list of plain strings.
+
+    Args:
+        texts: An iterable of strings, NumPy strings included.
+
+    Raises:
+        InputError: If it is a single string, not iterable, or holds anything but strings; the message names the
+            first such row.
+    """
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        msg = f"Expected a list of texts, but got {type(texts).__name__}. Put the text into a list."
+        raise InputError(msg)
+    checked = list(texts)
+    for row, text in enumerate(checked):
+        if not isinstance(text, str):
+            what = "missing" if text is None or text != text else f"a {type(text).__name__}"  # NaN
+            msg = f"The text in row {row} is {what} ({text!r}), not a string. Remove the row or convert it with str()."
+            raise InputError(msg)
+    return [str(text) for text in checked]
+
+
+def read_examples(dataset: Any, column_mapping: Mapping[str, str] | None = None, *, what: str = "data set") -> Examples:
+    """Read texts and labels from any supported kind of data set.
+
+    Args:
+        dataset: A `datasets.Dataset`, a pandas frame, a mapping of columns, or a pair `(texts, labels)`.
+        column_mapping: From the data set's column names to `"text"` and `"label"`; None if it uses these names.
+        what: How errors name the data set.
+
+    Raises:
+        InputError: If columns are missing, lengths differ, there are no rows, or a text is not a string.
+    """
+    if _is_pair(dataset):
+        texts, labels = dataset
+    else:
+        columns = _column_names(dataset, what)
+        text_column, label_column = _mapped_columns(columns, column_mapping, what)
+        texts, labels = dataset[text_column], dataset[label_column]
+    checked = check_texts(texts)
+    rows = list(labels)
+    if len(checked) != len(rows):
+        msg = f"The {what} has {len(checked)} texts but {len(rows)} labels. Every text needs one label (or label row)."
+        raise InputError(msg)
+    if not checked:
+        msg = f"The {what} has no rows. Give at least one text and its label."
+        raise InputError(msg)
+    return Examples(checked, rows)
+
+
+def _is_pair(dataset: Any) -> bool:
+    return isinstance(dataset, tuple | list) and len(dataset) == 2 and not isinstance(dataset[0], str)
+
+
+def _column_names(dataset: Any, what: str) -> list[str]:
+    names = getattr(dataset, "column_names", None)
+    if isinstance(names, Mapping):  # a datasets.DatasetDict: columns by split
+        splits = ", ".join(repr(split) for split in names)
+        msg = f"The {what} has several splits ({splits}). Pass one of them, for instance dataset['train']."
+        raise InputError(msg)
+    if names is None and isinstance(dataset, Mapping):
+        names = list(dataset)
+    if names is None and hasattr(dataset, "columns") and hasattr(dataset, "iloc"):
+        names = list(dataset.columns)
+    if names is None:
+        msg = (
+            f"The {what} is a {type(dataset).__name__}. Pass a datasets.Dataset, a pandas DataFrame, a dict of "
+            "columns, or a pair (texts, labels)."
+        )
+        raise InputError(msg)
+    return [str(name) for name in names]
+
+
+def _mapped_columns(columns: list[str], mapping: Mapping[str, str] | None, what: str) -> tuple[str, str]:
+    mapping = dict(mapping or {})
+    absent = [source for source in mapping if source not in columns]
+    if absent:
+        msg = f"column_mapping names {absent}, but the {what} has the columns {columns}. Correct the mapping's keys."
+        raise InputError(msg)
+    found = {target: source for source, target in mapping.items()}
+    for target in (TEXT, LABEL):
+        if target not in found and target in columns and target not in mapping:
+            found[target] = target
+    missing = [target for target in (TEXT, LABEL) if target not in found]
+    if missing:
+        msg = (
+            f"The {what} has the columns {columns}; nothing says which holds the {' and the '.join(missing)}. Rename "
+            'them, or pass column_mapping={"<your text column>": "text", "<your label column>": "label"}.'
+        )
+        raise InputError(msg)
+    return found[TEXT], found[LABEL]
+
+
+def sample_dataset(dataset: DatasetT, label_column: str = LABEL, num_samples: int = 8, seed: int = 42) -> DatasetT:
+    """Draw a few-shot sample: at most `num_samples` rows of every class.
+
+    The draw depends on the seed and on the labels alone, and the rows keep their order. Where rows carry several
+    labels, each label gets up to `num_samples` rows that have it.
+
+    Args:
+        dataset: A `datasets.Dataset`, a pandas frame, a mapping of columns, or a pair `(texts, labels)`.
+        label_column: The column with the labels; ignored for a pair.
+        num_samples: How many rows a class.
+        seed: The seed of the draw.
+
+    Returns:
+        A data set of the same kind.
+
+    Raises:
+        ArgumentError: If `num_samples` is not a positive integer.
+        InputError: If there is no such column.
+        LabelError: If a label is missing.
+    """
+    if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
+        msg = f"num_samples is {num_samples!r}. It says how many rows a class to draw: give an integer of 1 or more."
+        raise ArgumentError(msg)
+    pair = _is_pair(dataset)
+    source: Any = dataset
+    if not pair:
+        columns = _column_names(source, "data set")
+        if label_column not in columns:
+            msg = f"There is no column {label_column!r}; the data set has {columns}. Pass label_column."
+            raise InputError(msg)
+    labels = list(source[1] if pair else source[label_column])
+    rows = _draw(labels, num_samples, seed)
+    picked: Any
+    if pair:
+        picked = type(source)([[column[row] for row in rows] for column in map(list, source)])
+    elif hasattr(source, "select"):
+        picked = source.select(rows)
+    elif hasattr(source, "iloc"):
+        picked = source.iloc[rows].reset_index(drop=True)
+    else:
+        picked = {name: [column[row] for row in rows] for name, column in source.items()}
+    return picked  # type: ignore[no-any-return]  # the kind of the data set is only known at run time
+
+
+def _draw(labels: Sequence[Any], num_samples: int, seed: int) -> list[int]:
+    rows_of: dict[Any, list[int]] = {}
+    for row, value in enumerate(labels):
+        for member in _members(value, row):
+            rows_of.setdefault(member, []).append(row)
+    generator = np.random.default_rng(seed)
+    drawn: set[int] = set()
+    # Sorted, so that the draw doesn't depend on which class happens to come first.
+    for member in sorted(rows_of, key=lambda label: (str(type(label)), label)):
+        rows = rows_of[member]
+        picks = generator.permutation(len(rows))[:num_samples]
+        drawn.update(rows[pick] for pick in picks)
+    return sorted(drawn)
+
+
+def _members(value: Any, row: int) -> list[Any]:
+    if isinstance(value, str) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
+        return [plain_label(value, f"row {row}")]
+    members = [plain_label(member, f"row {row}") for member in value]
+    if members and all(isinstance(member, int | float) and member in (0, 1) for member in members):
+        return [column for column, member in enumerate(members) if member]
+    if not all(isinstance(member, str) for member in members):
+        msg = f"The label in row {row} is neither one label, nor 0/1 indicators, nor a list of label names."
+        raise LabelError(msg)
+    return members

@@ -1,0 +1,167 @@
+"""What the core asks of the body: embeddings, the full output for training, and a limited text length."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import Tensor, nn
+
+from setfit_core.errors import ArgumentError, InputError
+
+logger = logging.getLogger(__name__)
+
+EMBEDDING = "sentence_embedding"
+
+
+def embedding_size(body: SentenceTransformer) -> int:
+    """Return how many dimensions the body's embeddings have."""
+    size = body.get_embedding_dimension()
+    return int(size) if size is not None else int(embed(body, ["size"]).shape[1])
+
+
+def embed(
+    body: SentenceTransformer,
+    texts: Sequence[str],
+    *,
+    batch_size: int = 32,
+    normalize: bool = False,
+    show_progress_bar: bool | None = None,
+) -> Tensor:
+    """Return the embeddings of texts, computed in evaluation mode without gradients.
+
+    Returns:
+        A float tensor `[n, embedding_size]` on the body's device; an ordinary tensor, fit for training a head.
+
+    Raises:
+        InputError: If the body returns NaN or infinity for a text.
+    """
+    if not texts:
+        size = body.get_embedding_dimension() or embedding_size(body)
+        return torch.zeros((0, size), device=body.device)
+    embeddings = body.encode(
+        list(texts),
+        batch_size=batch_size,
+        normalize_embeddings=normalize,
+        convert_to_tensor=True,
+        show_progress_bar=show_progress_bar,
+    )
+    # encode works in inference mode, and autograd refuses the tensors made there.
+    embeddings = embeddings.clone()
+    finite = torch.isfinite(embeddings).all(dim=1)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0])
+        msg = (
+            f"The body's embedding of the text in row {row} ({texts[row][:60]!r}) holds NaN or infinity. Its weights "
+            "may have diverged (lower body_learning_rate) or be damaged (load the body again)."
+        )
+        raise InputError(msg)
+    return embeddings
+
+
+def body_output(body: SentenceTransformer, texts: Sequence[str], *, normalize: bool = False) -> dict[str, Any]:
+    """Run the body on a batch and return all of its output, with gradients if they are enabled.
+
+    Returns:
+        The body's dictionary: `sentence_embedding` `[n, embedding_size]`, and what else it computes, such as
+        `input_ids`, `attention_mask` and `token_embeddings`.
+    """
+    features = {
+        key: value.to(body.device) if isinstance(value, Tensor) else value
+        for key, value in body.preprocess(list(texts)).items()
+    }
+    output = dict(body(features))
+    if normalize:
+        output[EMBEDDING] = nn.functional.normalize(output[EMBEDDING], p=2, dim=1)
+    return output
+
+
+@contextmanager
+def limited_length(body: SentenceTransformer, max_length: int | None) -> Iterator[None]:
+    """Limit texts to `max_length` tokens for a while; None leaves the body's own limit."""
+    own = body.max_seq_length
+    if max_length is None:
+        yield
+        return
+    if own is None or own == math.inf:
+        logger.warning("max_length=%d is ignored: this body has no limit on the length of texts.", max_length)
+        yield
+        return
+    if max_length > own:
+        msg = f"max_length is {max_length}, but the body reads at most {own} tokens. Give {own} or less, or None."
+        raise ArgumentError(msg)
+    body.max_seq_length = max_length
+    try:
+        yield
+    finally:
+        body.max_seq_length = own
+
+
+class FrozenFeatures(dict[str, Any]):
+    """The output of a frozen body: the embedding at hand, everything else computed once a head asks for it.
+
+    Most heads read `sentence_embedding` alone, which is the same in every epoch. A head that reads, or merely
+    looks for, another key makes the body run on this batch; it then sees exactly what the body returns.
+    """
+
+    def __init__(self, embeddings: Tensor, compute: Callable[[], Mapping[str, Any]]) -> None:
+        super().__init__({EMBEDDING: embeddings})
+        self._compute: Callable[[], Mapping[str, Any]] | None = compute
+
+    def _complete(self) -> None:
+        if self._compute is not None:
+            compute, self._compute = self._compute, None
+            for key, value in compute().items():
+                super().setdefault(key, value)
+
+    def __missing__(self, key: str) -> Any:
+        self._complete()
+        if super().__contains__(key):
+            return super().__getitem__(key)
+        raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        if not super().__contains__(key):
+            self._complete()
+        return super().__contains__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a value of the body's output, computing it if need be."""
+        return self[key] if key in self else default  # noqa: SIM401  # dict.get would not complete the output
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Remove and return a value, computing it if need be."""
+        return super().pop(key, *default) if key in self else super().pop(key, *default)
+
+    def __iter__(self) -> Iterator[str]:
+        self._complete()
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        self._complete()
+        return super().__len__()
+
+    def keys(self) -> Any:
+        """Return the keys of the whole output."""
+        self._complete()
+        return super().keys()
+
+    def values(self) -> Any:
+        """Return the values of the whole output."""
+        self._complete()
+        return super().values()
+
+    def items(self) -> Any:
+        """Return the items of the whole output."""
+        self._complete()
+        return super().items()
+
+    def copy(self) -> dict[str, Any]:
+        """Return the whole output as an ordinary dictionary."""
+        self._complete()
+        return dict(self)

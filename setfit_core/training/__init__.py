@@ -1,0 +1,1 @@
+"""Training: the arguments, the trainer, and a module for each of its parts."""

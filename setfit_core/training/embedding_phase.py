@@ -1,0 +1,114 @@
+"""The embedding phase: fine-tuning the body on pairs of texts, with sentence-transformers' own trainer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from transformers import TrainerCallback
+
+from setfit_core.embedding import limited_length
+from setfit_core.randomness import isolated_random_state
+from setfit_core.training.arguments import TrainingArguments
+
+logger = logging.getLogger(__name__)
+
+
+class EmbeddingTrainer(SentenceTransformerTrainer):
+    """sentence-transformers' trainer, whose logs say that their loss is the embedding phase's."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Leave out the callback that tokenises the pairs to write a card about a bare embedding model."""
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log `loss` as `embedding_loss`."""
+        super().log({"embedding_loss" if key == "loss" else key: value for key, value in logs.items()}, start_time)
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Report the evaluation loss as `eval_embedding_loss`."""
+        metrics: dict[str, float] = super().evaluate(eval_dataset, ignore_keys, f"{metric_key_prefix}_embedding")
+        return metrics
+
+
+def train_body(
+    body: SentenceTransformer,
+    args: TrainingArguments,
+    train_pairs: Dataset,
+    eval_pairs: Dataset | None,
+    callbacks: Sequence[TrainerCallback | type[TrainerCallback]],
+) -> list[dict[str, float]]:
+    """Fine-tune the body and return the log history.
+
+    The global random state is as before afterwards, and so is the body's mode (train or eval).
+    """
+    logger.info(
+        "Embedding phase: %d pairs, batches of %d pairs, %d epochs.",
+        len(train_pairs),
+        args.embedding_batch_size,
+        args.embedding_num_epochs,
+    )
+    training = body.training
+    with isolated_random_state(args.seed), limited_length(body, args.max_length):
+        trainer = EmbeddingTrainer(
+            model=body,
+            args=_trainer_arguments(args, body.device, evaluate=eval_pairs is not None),
+            train_dataset=train_pairs,
+            eval_dataset=eval_pairs,
+            loss=args.loss(body),
+            callbacks=list(callbacks),
+        )
+        try:
+            trainer.train()
+        finally:
+            body.train(training)
+    history: list[dict[str, float]] = trainer.state.log_history
+    return history
+
+
+def _trainer_arguments(
+    args: TrainingArguments, device: torch.device, *, evaluate: bool
+) -> SentenceTransformerTrainingArguments:
+    cuda = device.type == "cuda"
+    return SentenceTransformerTrainingArguments(
+        output_dir=args.output_dir,
+        per_device_train_batch_size=args.embedding_batch_size,
+        per_device_eval_batch_size=args.embedding_batch_size,
+        num_train_epochs=args.embedding_num_epochs,
+        max_steps=args.max_steps,
+        learning_rate=args.body_embedding_learning_rate,
+        warmup_steps=args.warmup_proportion,
+        weight_decay=args.l2_weight,
+        fp16=args.use_amp and cuda,
+        bf16=args.use_amp and not cuda,
+        seed=args.seed,
+        use_cpu=device.type == "cpu",
+        dataloader_pin_memory=cuda,
+        disable_tqdm=not args.show_progress_bar,
+        report_to=args.report_to,
+        run_name=args.run_name,
+        logging_strategy=args.logging_strategy,
+        logging_first_step=args.logging_first_step,
+        logging_steps=args.logging_steps,
+        eval_strategy=args.eval_strategy if evaluate else "no",
+        eval_steps=args.eval_steps,
+        eval_delay=args.eval_delay,
+        save_strategy=args.save_strategy,
+        save_steps=args.save_steps,
+        save_total_limit=args.save_total_limit,
+        load_best_model_at_end=args.load_best_model_at_end,
+        metric_for_best_model=args.metric_for_best_model,
+        greater_is_better=args.greater_is_better,
+    )

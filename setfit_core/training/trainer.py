@@ -1,0 +1,234 @@
+"""`Trainer`: runs the embedding phase and the head phase, and evaluates."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from transformers import TrainerCallback
+
+from setfit_core.data import Examples, check_texts, read_examples
+from setfit_core.errors import ArgumentError, InputError
+from setfit_core.model import SetFitModel
+from setfit_core.training.arguments import TrainingArguments
+from setfit_core.training.embedding_phase import train_body
+from setfit_core.training.metrics import MetricFunction, check_metric, compute_metric
+from setfit_core.training.pairs import pair_dataset
+
+logger = logging.getLogger(__name__)
+
+ModelInit = Callable[..., SetFitModel]
+
+
+class Trainer:
+    """Trains a `SetFitModel` on labelled texts and evaluates it.
+
+    Data sets may be a `datasets.Dataset`, a pandas frame, a mapping of columns, or a pair `(texts, labels)`.
+
+    Args:
+        model: The model to train. Either this or `model_init`.
+        args: The training arguments; None for the defaults.
+        train_dataset: The training data, with the columns `text` and `label`.
+        eval_dataset: The evaluation data.
+        model_init: Makes the model; takes no argument, or one (None).
+        metric: `"accuracy"`, `"balanced_accuracy"`, `"f1"`, `"matthews_correlation"`, `"precision"`, `"recall"`,
+            or a function `(y_pred, y_test)` of places in `model.labels` that returns a number or a mapping.
+        metric_kwargs: Keyword arguments for the metric, such as `{"average": "macro"}`.
+        callbacks: Callbacks of transformers for the embedding phase.
+        column_mapping: From the data sets' column names to `"text"` and `"label"`.
+
+    Raises:
+        ArgumentError: If an argument has no meaning.
+        InputError: If a data set can't be used.
+    """
+
+    def __init__(
+        self,
+        model: SetFitModel | None = None,
+        args: TrainingArguments | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        model_init: ModelInit | None = None,
+        metric: str | MetricFunction = "accuracy",
+        metric_kwargs: Mapping[str, Any] | None = None,
+        callbacks: Sequence[TrainerCallback | type[TrainerCallback]] | None = None,
+        column_mapping: Mapping[str, str] | None = None,
+    ) -> None:
+        if args is not None and not isinstance(args, TrainingArguments):
+            msg = f"args is a {type(args).__name__}. Pass setfit_core.TrainingArguments(...)."
+            raise ArgumentError(msg)
+        check_metric(metric)
+        self.args = args or TrainingArguments()
+        self.column_mapping = column_mapping
+        self.metric = metric
+        self.metric_kwargs = dict(metric_kwargs or {})
+        self.callbacks = list(callbacks or ())
+        self.log_history: list[dict[str, float]] = []
+        self._train = None if train_dataset is None else self._read(train_dataset, "training data set")
+        self._eval = None if eval_dataset is None else self._read(eval_dataset, "evaluation data set")
+        if (model is None) == (model_init is None):
+            msg = "Trainer needs a model or a model_init that makes one, and not both."
+            raise ArgumentError(msg)
+        self.model = _made(model_init) if model is None else model  # type: ignore[arg-type]  # one is not None
+
+    def _read(self, dataset: Any, what: str) -> Examples:
+        return read_examples(dataset, self.column_mapping, what=what)
+
+    def train(self, args: TrainingArguments | None = None) -> None:
+        """Run both phases: fine-tune the body, then train the head.
+
+        Everything that can be wrong with the data or the head is looked for before the first step.
+
+        Args:
+            args: Other training arguments for this call.
+
+        Raises:
+            InputError: If the data can't be used.
+            HeadError: If the head can't be trained on it.
+        """
+        args = args or self.args
+        examples = self._training_examples()
+        self._check_evaluation(args)
+        self._train_embeddings(examples, self._eval, args)
+        self.train_classifier(args=args)
+
+    def train_embeddings(
+        self,
+        x_train: Sequence[str] | None = None,
+        y_train: Sequence[Any] | None = None,
+        x_eval: Sequence[str] | None = None,
+        y_eval: Sequence[Any] | None = None,
+        args: TrainingArguments | None = None,
+    ) -> None:
+        """Run the embedding phase alone: fine-tune the body on pairs of texts.
+
+        A body that is frozen (`model.freeze("body")`) is left as it is.
+
+        Args:
+            x_train: Texts; None for the trainer's training data set.
+            y_train: Their labels.
+            x_eval: Texts for the evaluation loss; None for the trainer's evaluation data set.
+            y_eval: Their labels.
+            args: Other training arguments for this call.
+        """
+        args = args or self.args
+        examples = self._given(x_train, y_train) or self._training_examples()
+        evaluation = self._given(x_eval, y_eval) or self._eval
+        self._train_embeddings(examples, evaluation, args)
+
+    def train_classifier(
+        self,
+        x_train: Sequence[str] | None = None,
+        y_train: Sequence[Any] | None = None,
+        args: TrainingArguments | None = None,
+    ) -> None:
+        """Run the head phase alone: train the head on the body as it is.
+
+        Args:
+            x_train: Texts; None for the trainer's training data set.
+            y_train: Their labels.
+            args: Other training arguments for this call.
+        """
+        args = args or self.args
+        examples = self._given(x_train, y_train) or self._training_examples()
+        self.model.fit(
+            examples.texts,
+            examples.labels,
+            num_epochs=args.classifier_num_epochs,
+            batch_size=args.classifier_batch_size,
+            body_learning_rate=args.body_classifier_learning_rate,
+            head_learning_rate=args.head_learning_rate,
+            end_to_end=args.end_to_end,
+            l2_weight=args.l2_weight,
+            max_length=args.max_length,
+            show_progress_bar=args.show_progress_bar,
+            seed=args.seed,
+        )
+
+    def evaluate(self, dataset: Any = None, metric_key_prefix: str = "") -> dict[str, Any]:
+        """Compute the metric on labelled texts.
+
+        Args:
+            dataset: The data; None for the trainer's evaluation data set.
+            metric_key_prefix: Put before the names of the metrics, with an underscore.
+
+        Returns:
+            The metrics by name, such as `{"accuracy": 0.9}`.
+
+        Raises:
+            InputError: If there is no data, or it can't be used.
+            LabelError: If a label is not one of the model's.
+        """
+        examples = self._eval if dataset is None else self._read(dataset, "evaluation data set")
+        if examples is None:
+            msg = "There is nothing to evaluate on. Pass a data set, or eval_dataset when the Trainer is made."
+            raise InputError(msg)
+        predicted = self.model.predict(examples.texts, use_labels=False, as_numpy=True)
+        expected = self.model.label_columns(examples.labels)
+        metrics = compute_metric(self.metric, predicted, expected, self.metric_kwargs)
+        prefix = f"{metric_key_prefix}_" if metric_key_prefix else ""
+        return {f"{prefix}{name}": value for name, value in metrics.items()}
+
+    def add_callback(self, callback: TrainerCallback | type[TrainerCallback]) -> None:
+        """Add a callback of transformers to the embedding phase."""
+        self.callbacks.append(callback)
+
+    def _train_embeddings(self, examples: Examples, evaluation: Examples | None, args: TrainingArguments) -> None:
+        codec, targets = self.model.validate(examples.texts, examples.labels, seed=args.seed)
+        columns = None if evaluation is None else codec.columns(evaluation.labels, number_unknown=True)
+        if not any(parameter.requires_grad for parameter in self.model.model_body.parameters()):
+            logger.info("The body is frozen: the embedding phase is left out.")
+            return
+        if args.embedding_num_epochs == 0 and args.max_steps == -1:
+            logger.info("num_epochs asks for no embedding phase: it is left out.")
+            return
+        train_pairs = pair_dataset(
+            examples.texts,
+            targets,
+            strategy=args.sampling_strategy,
+            num_iterations=args.num_iterations,
+            seed=args.seed,
+        )
+        eval_pairs = None
+        if evaluation is not None and columns is not None and args.eval_strategy != "no":
+            steps = args.eval_max_steps
+            eval_pairs = pair_dataset(
+                evaluation.texts,
+                columns,
+                strategy=args.sampling_strategy,
+                max_pairs=None if steps == -1 else steps * args.embedding_batch_size,
+                seed=args.seed,
+            )
+        self.log_history = train_body(self.model.model_body, args, train_pairs, eval_pairs, self.callbacks)
+
+    def _training_examples(self) -> Examples:
+        if self._train is None:
+            msg = "There is nothing to train on. Pass train_dataset when the Trainer is made."
+            raise InputError(msg)
+        return self._train
+
+    def _given(self, texts: Sequence[str] | None, labels: Sequence[Any] | None) -> Examples | None:
+        if texts is None and labels is None:
+            return None
+        if texts is None or labels is None:
+            msg = "Texts and labels belong together: give both, or neither."
+            raise InputError(msg)
+        return read_examples((check_texts(texts), labels))
+
+    def _check_evaluation(self, args: TrainingArguments) -> None:
+        if args.eval_strategy != "no" and self._eval is None:
+            msg = (
+                f"eval_strategy is {args.eval_strategy!r}, but the Trainer has no eval_dataset. Pass one, or use 'no'."
+            )
+            raise ArgumentError(msg)
+
+
+def _made(model_init: ModelInit) -> SetFitModel:
+    takes_argument = len(inspect.signature(model_init).parameters) > 0
+    model = model_init(None) if takes_argument else model_init()
+    if not isinstance(model, SetFitModel):
+        msg = f"model_init returned a {type(model).__name__}. It must return a SetFitModel."
+        raise ArgumentError(msg)
+    return model
