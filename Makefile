@@ -1,0 +1,51 @@
+# Targets: install, demo, test, test-fast, lint, fix, clean.
+#
+# Variables:
+#   PYTHON    the interpreter that makes the environment (default: python3)
+#   TORCH     what pip installs as PyTorch. On a machine whose index offers a CPU build, the default is enough.
+#             PyTorch's own CPU index:  make install TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
+#             A build for GPUs:         make install TORCH=torch CONSTRAINTS=
+
+PYTHON ?= python3
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+TORCH ?= torch
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PLUGINS := plugins/setfit-head-logistic plugins/setfit-head-linear
+STAMP := $(VENV)/.installed
+PYTEST := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
+
+.PHONY: install demo test test-fast lint fix clean
+
+install: $(STAMP)
+
+# PyTorch comes first and alone, so that nothing else decides which build is taken.
+$(STAMP): pyproject.toml $(PLUGINS:%=%/pyproject.toml) $(CONSTRAINTS) Makefile
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade "pip>=25.1"
+	$(PIP) install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) $(TORCH)
+	$(PIP) install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --group dev \
+		--editable ".[demo]" $(PLUGINS:%=--editable %)
+	@touch $@
+
+demo: install
+	HF_HUB_OFFLINE=1 $(BIN)/python demo/chat_router.py
+
+test: install
+	$(PYTEST)
+
+test-fast: install
+	$(PYTEST) -m "not slow"
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
