@@ -47,6 +47,7 @@ class ArrayAdapter:
         self.head = head
 
     def class_ids(self, embeddings: npt.NDArray[Any], codec: LabelCodec) -> IntArray:
+        """Return checked class ids for embeddings `[n, embedding_size]`."""
         raw = np.asarray(self._ask("predict", embeddings))
         if codec.head_classes is not None:
             raw = _class_ids_of(raw, codec.head_classes)
@@ -54,6 +55,7 @@ class ArrayAdapter:
         return check_class_ids(raw, self.head, (n, classes) if codec.multi_label else (n,), classes)
 
     def probabilities(self, embeddings: npt.NDArray[Any], codec: LabelCodec) -> npt.NDArray[Any]:
+        """Return checked probabilities for embeddings `[n, embedding_size]`."""
         if not callable(getattr(self.head, "predict_proba", None)):
             raise NoProbabilitiesError(_no_probabilities(self.head))
         raw = self._ask("predict_proba", embeddings)
@@ -77,6 +79,7 @@ class DifferentiableAdapter:
         self.head = head
 
     def class_ids(self, embeddings: torch.Tensor, codec: LabelCodec) -> IntArray:
+        """Return checked class ids for embeddings `[n, embedding_size]`; surplus outputs never win."""
         with evaluation_mode(self.head):
             raw = self._ask("predict", embeddings)
             if not codec.multi_label and raw.size and raw.dtype.kind in "iu" and raw.max() >= codec.num_classes:
@@ -91,6 +94,7 @@ class DifferentiableAdapter:
         return check_class_ids(raw, self.head, (n, classes) if codec.multi_label else (n,), classes)
 
     def probabilities(self, embeddings: torch.Tensor, codec: LabelCodec) -> npt.NDArray[Any]:
+        """Return checked probabilities; surplus outputs are masked and the rest renormalised."""
         with evaluation_mode(self.head):
             raw = self._ask("predict_proba", embeddings)
         classes = codec.num_classes

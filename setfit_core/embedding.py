@@ -136,7 +136,9 @@ class FrozenFeatures(dict[str, Any]):
 
     def pop(self, key: str, *default: Any) -> Any:
         """Remove and return a value, computing it if need be."""
-        return super().pop(key, *default) if key in self else super().pop(key, *default)
+        if key not in self and default:
+            return default[0]
+        return super().pop(key)
 
     def __iter__(self) -> Iterator[str]:
         self._complete()

@@ -11,6 +11,7 @@ With several labels a text (`multi_label`), a class is a column of an indicator 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
 import math
@@ -44,10 +45,8 @@ def plain_label(value: Any, where: str) -> Label:
     """
     item = getattr(value, "item", None)
     if not isinstance(value, str | int | float) and callable(item):
-        try:
+        with contextlib.suppress(ValueError, RuntimeError, TypeError):  # not a scalar: refused below
             value = item()
-        except (ValueError, RuntimeError, TypeError):
-            pass
     if isinstance(value, str):
         return str(value)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):

@@ -20,8 +20,10 @@ Interval = Literal["no", "steps", "epoch"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingArguments:
-    """Settings for `Trainer`. Training has two phases: the embedding phase fine-tunes the body, the head phase
-    trains the head. Where a pair stands, its two values are for these two phases; a single value sets both.
+    """Settings for `Trainer`.
+
+    Training has two phases: the embedding phase fine-tunes the body, the head phase trains the head. Where a pair
+    stands, its two values are for these two phases; a single value sets both.
 
     Names and defaults are those of `setfit` 1.2. Arguments of the head phase other than `max_length` and `seed`
     only matter to differentiable heads.

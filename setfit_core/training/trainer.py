@@ -219,9 +219,7 @@ class Trainer:
 
     def _check_evaluation(self, args: TrainingArguments) -> None:
         if args.eval_strategy != "no" and self._eval is None:
-            msg = (
-                f"eval_strategy is {args.eval_strategy!r}, but the Trainer has no eval_dataset. Pass one, or use 'no'."
-            )
+            msg = f"eval_strategy is {args.eval_strategy!r}, but there is no eval_dataset. Pass one, or use 'no'."
             raise ArgumentError(msg)
 
 
