@@ -255,7 +255,7 @@ def _unimplemented(subject: Subject, name: str) -> Defect | None:
 
 
 def _remedy(subject: Subject, name: str, arguments: tuple[str, ...], defect: Defect) -> str:
-    if name == "predict_proba" and defect.kind in ("missing", "unavailable") and _is_sklearn(subject):
+    if name == "predict_proba" and defect.kind in ("missing", "unavailable") and _can_be_calibrated(subject):
         wrapped = f"sklearn.calibration.CalibratedClassifierCV({_constructor_call(subject.cls)})"
         mend = f"Use {wrapped} instead, or another classifier that has it."
     elif defect.kind == "unavailable":
@@ -264,29 +264,29 @@ def _remedy(subject: Subject, name: str, arguments: tuple[str, ...], defect: Def
         mend = f"Define `def {name}({', '.join(('self', *arguments))})` {_RETURNS[name]}."
     parts = [defect.hint, mend]
     if defect.kind == "missing" and (similar := subject.similar_name(name, _MEMBER_NAMES)):
-        parts.insert(0, f"Did you mean `{name}` with `{similar}`?")
+        parts.insert(0, f"If `{similar}` is meant to be it, rename it.")
     return " ".join(filter(None, parts))
 
 
-def _is_sklearn(subject: Subject) -> bool:
-    return any(base.__module__.partition(".")[0] == "sklearn" for base in subject.cls.__mro__)
+def _can_be_calibrated(subject: Subject) -> bool:
+    """Whether scikit-learn's `CalibratedClassifierCV` can make probabilities of what this predicts."""
+    bases = [base for base in subject.cls.__mro__ if base.__module__.partition(".")[0] == "sklearn"]
+    regressor = any(base.__name__ == "RegressorMixin" for base in bases)
+    return bool(bases) and not regressor and subject.find("predict")[0] is not MISSING
 
 
 def _constructor_call(cls: type) -> str:
-    required = [
-        parameter
-        for parameter in inspect.signature(cls).parameters.values()
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
-    return f"{cls.__name__}({'...' if required else ''})"
+    try:
+        inspect.signature(cls).bind()
+    except (TypeError, ValueError):
+        return f"{cls.__name__}(...)"
+    return f"{cls.__name__}()"
 
 
 def _not_a_module(subject: Subject) -> Problem:
-    loaded = "" if "torch" in sys.modules else " (torch isn't even imported)"
     return Problem(
         "nn.Module",
-        f"its class is no subclass of `torch.nn.Module`{loaded}",
+        "its class is no subclass of `torch.nn.Module`, as a differentiable head's must be",
         f"Derive it: `class {subject.cls.__name__}(torch.nn.Module)`.",
         "base-class",
     )

@@ -1,0 +1,76 @@
+"""`setfit-core heads`: what is installed, without importing any of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from setfit_core.cli.options import DebugOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from setfit_core.registry import HeadInfo
+
+_FIELDS = ("name", "distribution", "version", "target", "api", "status", "reason")
+_COLUMNS = ("name", "distribution", "version", "target", "status")
+_NOTHING = (
+    "No heads are installed. Heads come as Python distributions, usually named setfit-head-NAME. From a folder of "
+    "wheels, install one with: pip install --no-index --find-links FOLDER setfit-head-logistic"
+)
+
+
+def heads(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
+    _debug: DebugOption = False,
+) -> None:
+    """List the installed heads; none of them is imported."""
+    from setfit_core.registry import list_heads
+
+    found = list_heads()
+    if as_json:
+        typer.echo(json.dumps([_as_json(info) for info in found], indent=2))
+    elif found:
+        _print_table(found)
+    else:
+        typer.echo(_NOTHING)
+
+
+def _as_json(info: HeadInfo) -> dict[str, Any]:
+    return {field: getattr(info, field) for field in _FIELDS}
+
+
+def _print_table(found: Sequence[HeadInfo]) -> None:
+    rows = [(info.name, info.distribution, info.version or "-", info.target, info.status) for info in found]
+    if sys.stdout.isatty():
+        _print_for_eyes(rows)
+    else:
+        _print_plain([_COLUMNS, *rows])
+    for info in found:
+        if info.status != "available":
+            typer.echo(f"\n{' '.join(str(info.error()).split())}")
+
+
+def _print_for_eyes(rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in _COLUMNS:
+        table.add_column(title, overflow="fold")
+    for *cells, status in rows:
+        style = "green" if status == "available" else "red"
+        table.add_row(*map(Text, cells), Text(status, style=style))
+    Console().print(table)
+
+
+def _print_plain(rows: Sequence[Sequence[str]]) -> None:
+    """Print aligned columns, each row on one line whatever its length: what a pipe gets."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
