@@ -244,11 +244,15 @@ def _failed_import(info: HeadInfo, module_name: str, error: ImportError) -> str:
 
 def _lacking_requirements(info: HeadInfo) -> Iterator[Requirement]:
     """Yield what the distribution requires, extras left aside, and what isn't installed at all."""
-    for text in metadata.requires(info.distribution) or ():
+    try:
+        texts = metadata.requires(info.distribution) or ()
+    except Exception:  # the metadata were damaged or removed since the scan; only advice is at stake
+        return
+    for text in texts:
         try:
             requirement = Requirement(text)
             applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        except ValueError:  # only advice is at stake, and the other requirements may still give it
+        except ValueError:  # the other requirements may still help
             continue
         if applies and not is_installed(requirement.name):
             requirement.marker = None
