@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 PROJECT = "setfit"
@@ -50,6 +50,7 @@ def setfit_load_head(
     metadata: Mapping[str, Any],
     factory: Callable[..., Any] | None,
     device: str,
+    trusted: Sequence[str],
 ) -> Any:
     """Rebuild a head from what `setfit_save_head` wrote, running no code from the files.
 
@@ -59,6 +60,8 @@ def setfit_load_head(
         factory: What builds the head: the plugin's class or function, or the one that the user passed.
             None if neither is known.
         device: The torch device to put the head on, such as `"cpu"`; without meaning for most heads.
+        trusted: Names of types that the user allows a file to contain, beyond what the format trusts by itself;
+            never taken from the files.
 
     Returns:
         The head, or None if `metadata["format"]` isn't this hook's format.
