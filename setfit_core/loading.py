@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from setfit_core.discovery import HeadInfo
 
-#: Raised through everywhere: the user's own interruption, and a lack of memory that no plugin is to blame
-#: for.
+#: Let through everywhere: the user's own interruption, and a lack of memory, which may be anybody's.
 PASSED_THROUGH: Final = (KeyboardInterrupt, MemoryError)
 
 FACTORY_HOOK: Final = "setfit_head_factory"

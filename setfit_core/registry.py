@@ -102,8 +102,7 @@ class HeadRegistry:
 
     Args:
         environ: Where `SETFIT_HEADS_ALLOW`, `_DENY`, `_STRICT`, `_REQUIRE` and `_TRACE` are read, at each
-            scan;
-            None reads `os.environ`.
+            scan; None reads `os.environ`.
     """
 
     def __init__(self, *, environ: Mapping[str, str] | None = None) -> None:
@@ -176,8 +175,7 @@ class HeadRegistry:
 
         Raises:
             RequiredHeadError: At least one is missing, disabled, of another version or otherwise unusable.
-                The
-                message names all of them.
+                The message names all of them.
         """
         problems = unmet_requirements(requirements, self._scanned().heads)
         if problems:
@@ -188,8 +186,7 @@ class HeadRegistry:
 
         Args:
             qualified_name: `"distribution:name"`, which is loaded if it isn't yet. None for a head that no
-                entry
-                point brought: the core's hooks only.
+                entry point brought: the core's hooks only.
 
         Raises:
             HeadError: The head can't be loaded; see `get`.

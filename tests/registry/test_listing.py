@@ -192,6 +192,23 @@ def test_unreadable_metadata_are_skipped_with_a_warning(child, site, spoil):
     assert len(out["warnings"]) == 2
 
 
+def test_the_remains_of_a_distribution_without_heads_are_nobodys_concern(child, site, tmp_path):
+    remains = tmp_path / "remains" / "something-1.0.dist-info"
+    remains.mkdir(parents=True)
+    (remains / "entry_points.txt").write_text("[console_scripts]\nsomething = something:main\n")
+    out = child(
+        """
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            list_heads()
+        emit(warnings=[str(w.message) for w in caught])
+        """,
+        remains.parent,
+    ).out
+
+    assert out["warnings"] == []
+
+
 def test_a_line_that_is_no_entry_point_leaves_out_that_distribution_alone(child, site, spoil):
     where = spoil(site("double"), "fx-double", "entry_points.txt", lambda data: data + b"\nno equals sign\n")
     out = child(
