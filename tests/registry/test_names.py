@@ -42,16 +42,18 @@ def test_row_07_switching_one_claim_off_settles_a_conflict(child, site):
     sites = (site("rival-a"), site("rival-b"))
     denied = child(script, *sites, SETFIT_HEADS_DENY="fx-rival-a:shared").out
     allowed = child(script, *sites, SETFIT_HEADS_ALLOW="fx-rival-b:*").out
+    none_left = child('emit(plain=attempt(get_head, "shared"))', *sites, SETFIT_HEADS_DENY="shared").out
 
     assert denied["factory"] == allowed["factory"] == "fx_rival_b"
     assert denied["refused"]["error"] == allowed["refused"]["error"] == "DisabledHeadError"
+    assert none_left["plain"]["error"] == "DisabledHeadError"
     assert ["fx-rival-b:shared", "1.0", "fx_rival_b:Head", "available"] in denied["heads"]
 
 
 def test_row_08_hash_seeds_path_orders_and_distance_between_duplicates_change_nothing(child, site):
     script = """
         emit(heads=listed(default_registry()), shared=attempt(get_head, "shared"), typo=attempt(get_head, "onyl-b"),
-             a=get_head("fx-rival-a:shared").factory.__module__)
+             a=get_head("fx-rival-a:shared").factory.__module__, reasons=[info.reason for info in list_heads()])
     """
     # In some of these orders the rivals are neighbours on the path, in some other distributions lie between.
     orders = list(itertools.permutations(["rival-a", "good", "rival-b", "malformed"]))[::3]

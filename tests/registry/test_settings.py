@@ -50,17 +50,26 @@ def test_row_16_a_prerelease_of_the_core_is_admitted_and_a_later_one_may_be_refu
     assert out["this"]["error"] == "IncompatibleHeadError"
 
 
-def test_row_16_a_requirement_that_cannot_be_read_is_incompatible(child, site, spoil):
+@pytest.mark.parametrize(
+    ("requirement", "text"),
+    [
+        ("setfit-core>>9", "'setfit-core>>9' on setfit-core can't be read"),
+        ("SetFit.Core (>=9)", "requires setfit-core>=9"),
+    ],
+)
+def test_row_16_a_requirement_is_read_in_any_spelling_and_refused_if_it_cannot_be(
+    child, site, spoil, requirement, text
+):
     where = spoil(
         site("double"),
         "fx-double",
         "METADATA",
-        lambda data: data.replace(b"Name: ", b"Requires-Dist: setfit-core>>9\nName: ", 1),
+        lambda data: data.replace(b"Name: ", f"Requires-Dist: {requirement}\nName: ".encode(), 1),
     )
     out = child('emit(found=attempt(get_head, "double"))', where).out
 
     assert out["found"]["error"] == "IncompatibleHeadError"
-    assert "'setfit-core>>9'" in out["found"]["text"]
+    assert text in out["found"]["text"]
 
 
 @pytest.mark.parametrize(
