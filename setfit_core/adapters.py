@@ -51,6 +51,8 @@ class ArrayAdapter:
         raw = np.asarray(self._ask("predict", embeddings))
         if codec.head_classes is not None:
             raw = _class_ids_of(raw, codec.head_classes)
+        if codec.multi_label:
+            raw = _whole(raw)
         n, classes = len(embeddings), codec.num_classes
         return check_class_ids(raw, self.head, (n, classes) if codec.multi_label else (n,), classes)
 
@@ -84,13 +86,10 @@ class DifferentiableAdapter:
             raw = self._ask("predict", embeddings)
             if not codec.multi_label and raw.size and raw.dtype.kind in "iu" and raw.max() >= codec.num_classes:
                 # A surplus output won: the classes that were trained are asked alone.
-                return self.probabilities(embeddings, codec).argmax(axis=1)
+                return np.asarray(self.probabilities(embeddings, codec).argmax(axis=1))
         n, classes = len(embeddings), codec.num_classes
         if codec.multi_label:
-            if raw.ndim == 2:
-                raw = raw[:, :classes]
-            if raw.dtype.kind == "f" and np.isin(raw, (0, 1)).all():
-                raw = raw.astype(np.int64)
+            raw = _whole(raw[:, :classes] if raw.ndim == 2 else raw)
         return check_class_ids(raw, self.head, (n, classes) if codec.multi_label else (n,), classes)
 
     def probabilities(self, embeddings: torch.Tensor, codec: LabelCodec) -> npt.NDArray[Any]:
@@ -157,6 +156,12 @@ def _class_ids_of(raw: npt.NDArray[Any], classes: Sequence[Label]) -> npt.NDArra
     """Translate the members of `classes_` that a head predicts into their places; unknown ones become -1."""
     place = {label: index for index, label in enumerate(classes)}
     return np.asarray([place.get(label, -1) for label in raw.tolist()], dtype=np.int64)
+
+
+def _whole(indicators: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return 0/1 indicators as integers; scikit-learn's ClassifierChain and sigmoid heads give floats or booleans."""
+    exact = indicators.dtype.kind == "b" or (indicators.dtype.kind == "f" and np.isin(indicators, (0, 1)).all())
+    return indicators.astype(np.int64) if exact else indicators
 
 
 def _stack_outputs(outputs: list[Any], head: Any, num_classes: int) -> npt.NDArray[Any]:

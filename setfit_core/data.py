@@ -157,10 +157,10 @@ def sample_dataset(dataset: DatasetT, label_column: str = LABEL, num_samples: in
     picked: Any
     if pair:
         picked = type(source)([[column[row] for row in rows] for column in map(list, source)])
-    elif hasattr(source, "select"):
-        picked = source.select(rows)
     elif hasattr(source, "iloc"):
         picked = source.iloc[rows].reset_index(drop=True)
+    elif hasattr(source, "select"):
+        picked = source.select(rows)
     else:
         picked = {name: [column[row] for row in rows] for name, column in source.items()}
     return picked  # type: ignore[no-any-return]  # the kind of the data set is only known at run time

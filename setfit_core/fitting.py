@@ -204,7 +204,7 @@ def fit_differentiable_head(
             bar = tqdm(range(training.num_epochs), desc="Head epochs", disable=not training.show_progress_bar)
             for epoch in bar:
                 total = 0.0
-                for rows in torch.randperm(len(texts), generator=order).split(training.batch_size):
+                for rows in torch.split(torch.randperm(len(texts), generator=order), training.batch_size):
                     features = _features(head, body, texts, rows, frozen, normalize=normalize)
                     logits = _logits(head, features, len(rows))
                     loss = loss_fn(logits, _loss_targets(targets[rows.numpy()], logits.shape[1], logits))

@@ -205,7 +205,8 @@ class SetFitModel:
         normalize = config.normalize_embeddings if normalize_embeddings is None else normalize_embeddings
         model = cls(body, loaded, config.multi_target_strategy, normalize, random_state=random_state)
         model._recipe, model._built_with = recipe, built_with
-        model._restore_labels(config.labels)
+        # A head of the caller's own was not trained on the saved labels, though it may still use their names.
+        model._restore_labels(config.labels, with_classes=loaded is not head)
         if labels is not None:
             model.labels = list(labels)
         return model
@@ -337,10 +338,10 @@ class SetFitModel:
         """
         return self._fitted_codec().columns(labels, number_unknown=True)
 
-    def _restore_labels(self, saved: Mapping[str, Any] | None) -> None:
+    def _restore_labels(self, saved: Mapping[str, Any] | None, *, with_classes: bool) -> None:
         if saved is None:
             return
-        if "classes" in saved:
+        if with_classes and "classes" in saved:
             self._codec = LabelCodec.from_json(saved)
             self._names = self._codec.labels if self._codec.given else None
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -68,7 +68,7 @@ def train_body(
             train_dataset=train_pairs,
             eval_dataset=eval_pairs,
             loss=args.loss(body),
-            callbacks=list(callbacks),
+            callbacks=cast("list[TrainerCallback]", list(callbacks)),  # classes are allowed, too, unlike the stub says
         )
         try:
             trainer.train()

@@ -1,0 +1,83 @@
+"""Training arguments mean what they say, or are refused at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from setfit_core import TrainingArguments
+from setfit_core.errors import ArgumentError
+
+
+def test_the_defaults_are_those_of_setfit():
+    args = TrainingArguments()
+    assert args.batch_size == (16, 2)
+    assert args.num_epochs == (1, 16)
+    assert args.body_learning_rate == (2e-5, 1e-5)
+    assert args.head_learning_rate == 1e-2
+    assert (args.l2_weight, args.warmup_proportion, args.seed, args.max_steps) == (0.01, 0.1, 42, -1)
+    assert (args.sampling_strategy, args.end_to_end, args.max_length) == ("oversampling", False, None)
+
+
+def test_a_single_value_sets_both_phases():
+    args = TrainingArguments(batch_size=32, num_epochs=3, body_learning_rate=1e-4)
+    assert (args.embedding_batch_size, args.classifier_batch_size) == (32, 32)
+    assert (args.embedding_num_epochs, args.classifier_num_epochs) == (3, 3)
+    assert (args.body_embedding_learning_rate, args.body_classifier_learning_rate) == (1e-4, 1e-4)
+
+
+def test_a_pair_sets_each_phase():
+    args = TrainingArguments(batch_size=(32, 16), num_epochs=(3, 8), body_learning_rate=(2e-5, 5e-6))
+    assert (args.embedding_batch_size, args.classifier_batch_size) == (32, 16)
+    assert (args.embedding_num_epochs, args.classifier_num_epochs) == (3, 8)
+    assert (args.body_embedding_learning_rate, args.body_classifier_learning_rate) == (2e-5, 5e-6)
+
+
+def test_integer_rates_and_zero_weight_are_what_they_are():
+    args = TrainingArguments(body_learning_rate=1, head_learning_rate=1, l2_weight=0.0)
+    assert args.body_learning_rate == (1.0, 1.0)
+    assert args.head_learning_rate == 1.0
+    assert args.l2_weight == 0.0
+    assert TrainingArguments(body_learning_rate=(1, 0)).body_learning_rate == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": (16, 2, 2)}, "batch_size has 3 values"),
+        ({"batch_size": 1.5}, "batch_size is 1.5"),
+        ({"num_epochs": -1}, "num_epochs is -1"),
+        ({"body_learning_rate": -1e-5}, "body_learning_rate is -1e-05"),
+        ({"body_learning_rate": "fast"}, "body_learning_rate is 'fast'"),
+        ({"head_learning_rate": float("nan")}, "head_learning_rate is nan"),
+        ({"l2_weight": None}, "l2_weight is None"),
+        ({"warmup_proportion": 1.5}, "warmup_proportion is 1.5"),
+        ({"sampling_strategy": "all"}, "sampling_strategy is 'all'.*'unique'"),
+        ({"eval_strategy": "often"}, "eval_strategy is 'often'"),
+        ({"max_steps": 0}, "max_steps is 0.*-1 for no limit"),
+        ({"max_length": 0}, "max_length is 0"),
+        ({"num_iterations": 0}, "num_iterations is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": True}, "seed is True"),
+        ({"loss": "cosine"}, "loss is 'cosine'"),
+        ({"load_best_model_at_end": True}, "Set both to 'steps' or both to 'epoch'"),
+        (
+            {"load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": 7, "save_steps": 10},
+            "no multiple of eval_steps=7",
+        ),
+    ],
+)
+def test_senseless_values_are_refused_with_the_name_and_the_way_out(arguments, words):
+    with pytest.raises(ArgumentError, match=words):
+        TrainingArguments(**arguments)
+
+
+def test_arguments_travel_as_a_mapping():
+    args = TrainingArguments(batch_size=(4, 8), seed=7)
+    assert TrainingArguments.from_dict(args.to_dict()) == args
+    assert args.copy() == args
+    assert args.update({"seed": 9}).seed == 9
+    assert args.seed == 7
+    with pytest.raises(ArgumentError, match="learning_rat"):
+        TrainingArguments.from_dict({"learning_rat": 1})
+    assert TrainingArguments.from_dict({"learning_rat": 1, "seed": 3}, ignore_extra=True).seed == 3
