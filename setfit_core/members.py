@@ -97,9 +97,9 @@ class Subject:
     def _names(self) -> Iterator[str]:
         for base in self.cls.__mro__:
             yield from vars(base)
-        held = {} if self.is_class else inspect.getattr_static(self.obj, "__dict__", {})
-        if isinstance(held, dict):
-            yield from (name for name in held if isinstance(name, str))
+        stored = MISSING if self.is_class else inspect.getattr_static(self.obj, "__dict__", MISSING)
+        if isinstance(stored, types.GetSetDescriptorType):  # and no property that takes its place
+            yield from stored.__get__(self.obj)
 
 
 def find_defect(subject: Subject, name: str, arguments: tuple[str, ...]) -> Defect | None:
