@@ -13,6 +13,7 @@ import sys
 import threading
 import warnings
 from dataclasses import dataclass
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from setfit_core import hookspecs
@@ -164,6 +165,8 @@ class HeadRegistry:
         """Forget the scan, so that heads installed since are seen; what is loaded stays loaded."""
         with self._lock:
             importlib.invalidate_caches()
+            # Before Python 3.13 the line above leaves the cached folders of importlib.metadata alone.
+            metadata.MetadataPathFinder().invalidate_caches()
             self._scan = None
 
     def require(self, *requirements: str) -> None:

@@ -114,6 +114,14 @@ def test_row_06_strict_mode_refuses_unreadable_metadata(child, site, spoil):
 
 def test_row_23_tracing_writes_loads_and_hook_calls_to_stderr(child, site):
     script = """
+        import pluggy
+
+        class Core:
+            @staticmethod
+            @pluggy.HookimplMarker("setfit")(trylast=True)
+            def setfit_save_head(head): return {"format": "core"}
+
+        default_registry().plugin_manager.register(Core, name="setfit_core.test_format")
         get_head("module"); get_head("module"); get_head("alpha")
         hooks = default_registry().hooks("fx-hooks:module")
         hooks.setfit_save_head(head=1, directory=".", params=None)
@@ -130,7 +138,7 @@ def test_row_23_tracing_writes_loads_and_hook_calls_to_stderr(child, site):
         "setfit-core: call setfit_head_factory of fx-hooks:module",
         "setfit-core: setfit_head_factory returned type",
         "setfit-core: load fx-alpha:alpha (fx_alpha:Head)",
-        "setfit-core: call setfit_save_head of fx-hooks:module",
+        "setfit-core: call setfit_save_head of fx-hooks:module, setfit_core.test_format",
         "setfit-core: setfit_save_head returned dict",
         "setfit-core: call setfit_load_head of nobody",
         "setfit-core: setfit_load_head returned NoneType",
