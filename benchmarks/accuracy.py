@@ -48,9 +48,7 @@ def draw_training_rows(rows: list[Row], per_class: int, seed: str, exclude: set[
     generator = random.Random(seed)
     drawn: list[Row] = []
     for label in sorted({label for _, label in rows}):
-        texts = sorted(
-            {text for text, its_label in rows if its_label == label and text.lower() not in exclude}
-        )
+        texts = sorted({text for text, its_label in rows if its_label == label and text.lower() not in exclude})
         drawn += [(text, label) for text in generator.sample(texts, per_class)]
     return drawn
 
@@ -81,9 +79,7 @@ def run_worker(side: str, python: str, job: dict[str, Any], threads: int) -> Rec
     with tempfile.TemporaryDirectory(prefix="setfit-accuracy-") as folder:
         job_file, result_file = Path(folder, "job.json"), Path(folder, "result.json")
         # The worker gets everything but the answers.
-        job_file.write_text(
-            json.dumps({k: v for k, v in job.items() if k != "test_labels"}), encoding="utf-8"
-        )
+        job_file.write_text(json.dumps({k: v for k, v in job.items() if k != "test_labels"}), encoding="utf-8")
         command = [python, str(WORKERS[side]), str(job_file), str(result_file)]
         subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
         return json.loads(result_file.read_text(encoding="utf-8"))
@@ -174,18 +170,12 @@ def make_table(jobs: list[dict[str, Any]], out: Path) -> str:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = os.environ.get("SETFIT_CORE_DATA")
-    parser.add_argument(
-        "--data", type=Path, default=data, required=data is None, help="or env SETFIT_CORE_DATA"
-    )
+    parser.add_argument("--data", type=Path, default=data, required=data is None, help="or env SETFIT_CORE_DATA")
     parser.add_argument("--setfit-python", help="interpreter with setfit; without it, setfit is not run")
     parser.add_argument("--core-python", default=sys.executable, help="interpreter with setfit_core")
-    parser.add_argument(
-        "--only", choices=[*WORKERS, "table"], help="run one side only, or only print the table"
-    )
+    parser.add_argument("--only", choices=[*WORKERS, "table"], help="run one side only, or only print the table")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="where finished runs are kept")
     parser.add_argument("--threads", type=int, default=1, help="threads of each worker (default: 1)")
     return parser.parse_args()

@@ -1,6 +1,6 @@
 """Route chat messages to topics after seeing eight messages of each topic.
 
-    python demo/chat_router.py [--head linear] [--topics coding emotion trivia]
+    python demo/chat_router.py [--head linear] [--topics emotion food money]
 
 The messages are real: people contributed them to the corpus of the ChatterBot project, which comes as the
 PyPI package `chatterbot-corpus` (BSD-3-Clause). Each English topic is a YAML file of conversations; the first
@@ -11,6 +11,7 @@ message of a conversation is a text, the topic is its label. The messages are sh
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections import Counter
 from importlib.metadata import version
@@ -24,7 +25,7 @@ from rich.table import Table
 from setfit_core import SetFitModel, Trainer, TrainingArguments, list_heads, sample_dataset
 
 CORPUS = files("chatterbot_corpus") / "data" / "english"
-TOPICS = ["coding", "emotion", "literature", "science", "sports"]
+TOPICS = ["coding", "emotion", "literature", "sports", "trivia"]
 TEXTS_PER_TOPIC = 8
 TEST_TEXTS_PER_TOPIC = 40
 SEED = 42
@@ -33,9 +34,8 @@ NEW_MESSAGES = [
     "How do I reverse a string in Rust?",
     "Were you ever heartbroken?",
     "Who wrote Pride and Prejudice?",
-    "Why is the sky blue?",
     "Did you watch the tennis final yesterday?",
-    "Where can I get a good pizza around here?",
+    "What is the capital of Australia?",
 ]
 
 console = Console(highlight=False, markup=False)
@@ -70,17 +70,15 @@ def show_table(*columns: str, rows: list[list[object]]) -> None:
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*map(str, row))
-    console.print(table, "\n")
+    console.print(table)
 
 
 def heading(text: str) -> None:
-    console.print(text, style="bold cyan")
+    console.print(f"\n{text}", style="bold cyan")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--head", default="logistic", help="an installed head (default: logistic)")
     parser.add_argument("--topics", nargs="+", default=TOPICS, help=f"default: {' '.join(TOPICS)}")
     args = parser.parse_args()
@@ -88,52 +86,57 @@ def main() -> None:
         parser.error(f"no topic {', '.join(sorted(unknown))}; there are {', '.join(all_topics())}")
 
     heading("Heads installed")
-    show_table(
-        "name",
-        "from",
-        "status",
-        rows=[[h.name, f"{h.distribution} {h.version}", h.status] for h in list_heads()],
-    )
+    heads = [[head.name, f"{head.distribution} {head.version}", head.status] for head in list_heads()]
+    show_table("name", "from", "status", rows=heads)
 
     heading(f"Messages from the PyPI package chatterbot-corpus {version('chatterbot-corpus')} (BSD-3-Clause)")
     train, test = split(read_messages(args.topics))
-    train_counts, test_counts = Counter(train["label"]), Counter(test["label"])
-    examples = {topic: text for text, topic in zip(train["text"], train["label"], strict=True)}
-    rows = [[topic, train_counts[topic], test_counts[topic], examples[topic]] for topic in args.topics]
-    show_table("topic", "to train", "to test", "example", rows=rows)
+    examples: dict[str, list[str]] = {topic: [] for topic in args.topics}
+    for text, topic in zip(train["text"], train["label"], strict=True):
+        examples[topic].append(text)
+    test_counts = Counter(test["label"])
+    rows = [[topic, len(texts), test_counts[topic], " | ".join(texts[:2])] for topic, texts in examples.items()]
+    show_table("topic", "to train", "to test", "examples", rows=rows)
 
-    heading(f"Training the head {args.head!r} and its body on {len(train)} messages")
-    model = SetFitModel.from_pretrained(head=args.head)
-    trainer = Trainer(model=model, args=TrainingArguments(seed=SEED), train_dataset=train)
+    heading(f"Training on {len(train)} messages, with the head {args.head!r}")
+    model = SetFitModel.from_pretrained(head=args.head)  # the body: the small one that the package brings
+    # By default every pair of texts is used; ten pairs of each kind for each text are enough here, and faster.
+    arguments = TrainingArguments(
+        num_iterations=10, seed=SEED, save_strategy="no", logging_strategy="no", logging_first_step=False
+    )
+    trainer = Trainer(model=model, args=arguments, train_dataset=train)
+    trainer.train_classifier()
+    accuracy_before = trainer.evaluate(test)["accuracy"]
     started = time.perf_counter()
     trainer.train()
-    console.print(f"Trained in {time.perf_counter() - started:.0f} s.\n")
+    console.print(f"Trained in {time.perf_counter() - started:.0f} s.")
 
-    heading(f"How well it does on {len(test)} messages it has not seen")
+    heading(f"Accuracy on {len(test)} other messages")
     predicted = model.predict(test["text"])
-    mistakes = [row for row in zip(test["text"], test["label"], predicted, strict=True) if row[1] != row[2]]
-    majority = max(test_counts.values()) / len(test)
-    console.print(
-        f"Accuracy {1 - len(mistakes) / len(test):.1%} (always the most frequent topic: {majority:.1%})"
-    )
-    show_table("some mistakes", "should be", "routed to", rows=[list(row) for row in mistakes[:3]])
+    accuracy = trainer.evaluate(test)["accuracy"]
+    console.print(f"{max(test_counts.values()) / len(test):6.1%}  always the most frequent topic")
+    console.print(f"{accuracy_before:6.1%}  head trained, body as it came")
+    console.print(f"{accuracy:6.1%}  body and head trained")
+    mistakes = [list(row) for row in zip(test["text"], test["label"], predicted, strict=True) if row[1] != row[2]]
+    show_table("some mistakes", "topic", "routed to", rows=mistakes[:3])
 
-    heading("New messages, and how sure it is")
+    heading("New messages, and how sure the model is")
     probabilities = model.predict_proba(NEW_MESSAGES)
     routed = zip(NEW_MESSAGES, model.predict(NEW_MESSAGES), probabilities, strict=True)
-    show_table(
-        "message", "routed to", "probability", rows=[[m, topic, f"{max(p):.0%}"] for m, topic, p in routed]
-    )
+    rows = [[message, topic, f"{max(row):.0%}"] for message, topic, row in routed]
+    show_table("message", "routed to", "probability", rows=rows)
 
+    heading(f"Saving to ./{MODEL_FOLDER} and loading it again")
     model.save_pretrained(MODEL_FOLDER)
     reloaded = SetFitModel.from_pretrained(MODEL_FOLDER)
     identical = bool((reloaded.predict_proba(NEW_MESSAGES) == probabilities).all())
-    heading(f"Saved to ./{MODEL_FOLDER}; read back from there, it gives identical probabilities: {identical}")
-    console.print("""
-What to try next
-  python demo/chat_router.py --head linear                     another head
-  python demo/chat_router.py --topics coding emotion trivia    other topics
-  setfit-core --help                                           all commands""")
+    console.print(f"The probabilities are {'identical' if identical else 'DIFFERENT: this is a bug'}.")
+
+    heading("What to try next")
+    console.print("python demo/chat_router.py --head linear                another head")
+    console.print("python demo/chat_router.py --topics emotion food money  other topics")
+    console.print("setfit-core --help                                      everything else")
+    sys.exit(0 if identical else 1)
 
 
 if __name__ == "__main__":
