@@ -43,7 +43,8 @@ def setfit_save_head(head: Any, directory: Path, params: Mapping[str, Any] | Non
     arguments = _constructor_arguments(head, params)
     weights = _weights(head)
     try:
-        content = save_tensors(weights)
+        # A copy each: safetensors refuse tensors that share memory, and the live head stays where it is.
+        content = save_tensors({name: value.to("cpu", copy=True).contiguous() for name, value in weights.items()})
     except Exception as error:
         raise UnsavableHeadError(
             f"The weights of {_name(head)} can't be written as safetensors: {error}. Keep plain dense tensors as "
@@ -176,8 +177,7 @@ def _weights(head: nn.Module) -> dict[str, torch.Tensor]:
                 f"{_name(head)} has no size yet ({name!r} is not initialised). Train the head before saving, or "
                 "build it with its sizes, such as in_features=384."
             )
-        # A copy each: safetensors refuse tensors that share memory, and the live head stays where it is.
-        weights[name] = value.detach().to("cpu", copy=True).contiguous()
+        weights[name] = value.detach()
     return weights
 
 

@@ -1,0 +1,221 @@
+"""The hub, spoken to by the real client: a loopback server stands in for huggingface.co."""
+
+import json
+import socket
+import threading
+
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+PATIENCE = 10
+
+RESOLVE = """
+import json, os, sys, time
+from setfit_core.errors import SetFitError
+from setfit_core.persistence import resolve_body
+result = {{}}
+started = time.monotonic()
+try:
+    path = resolve_body({model_id!r}, **{options!r})
+    result["files"] = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+    result["commit"] = path.name
+except SetFitError as error:
+    result["message"] = str(error)
+    result["kinds"] = [kind.__name__ for kind in type(error).__mro__]
+result["seconds"] = time.monotonic() - started
+assert "torch" not in sys.modules
+if {load!r} and "commit" in result:
+    from setfit_core.persistence import load_body, load_config, load_head
+    config = load_config(path)
+    result["head"] = type(load_head(path, config, device="cpu")[0]).__name__
+    result["numbers"] = load_body(path, device="cpu").encode("a film").tolist()
+print(json.dumps(result))
+"""
+
+
+@pytest.fixture
+def resolve(run_python, hub):
+    """Resolve a model id in a new process, against the server or whatever `environment` says."""
+
+    def resolve(model_id="org/model", *, load=False, environment=None, prelude="", **options):
+        code = prelude + RESOLVE.format(model_id=model_id, options=options, load=load)
+        settings = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        return run_python(code, **{**settings, **(environment or {})})[0]
+
+    return resolve
+
+
+@pytest.fixture
+def saved(save, hub):
+    """A saved model on the hub, among files that nobody needs."""
+    folder = save(LogisticRegression())
+    unneeded = {"onnx/model.onnx": b"x", "tf_model.h5": b"x", "pytorch_model.bin": b"x", "model_head.pkl": b"x"}
+    hub.add("org/model", folder, **unneeded)
+    return folder
+
+
+@pytest.fixture
+def refused():
+    """The address of a port where nothing listens."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{closed.getsockname()[1]}"
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that accepts connections and never says a word."""
+    connections = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept():
+            while True:
+                try:
+                    connections.append(server.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in connections:
+            connection.close()
+
+
+def test_one_snapshot_serves_body_configuration_and_head(resolve, saved, hub, static_body):
+    result = resolve(load=True)
+    assert result["commit"] == SHA
+    assert result["files"] == sorted(p.relative_to(saved).as_posix() for p in saved.rglob("*") if p.is_file())
+    assert result["head"] == "LogisticRegression"
+    assert result["numbers"] == static_body.encode("a film").tolist()
+    fetched = {line.rpartition("/")[2] for line in hub.requests if "/resolve/" in line}
+    assert not fetched & {"model.onnx", "tf_model.h5", "pytorch_model.bin", "model_head.pkl"}
+    assert not [line for line in hub.requests if "/resolve/main/" in line]  # everything from one commit
+
+
+def test_what_was_fetched_is_there_without_the_hub(resolve, saved, hub, refused):
+    online = resolve()
+    requests = len(hub.requests)
+    for options, environment in [
+        ({"local_files_only": True}, {}),
+        ({}, {"HF_HUB_OFFLINE": "1"}),
+        ({}, {"HF_ENDPOINT": refused}),
+    ]:
+        offline = resolve(environment=environment, **options)
+        assert offline["files"] == online["files"]
+        assert offline["seconds"] < PATIENCE
+    assert len(hub.requests) == requests
+
+
+def test_a_server_that_never_answers_is_given_up_and_the_cache_used(resolve, saved, silent):
+    online = resolve()
+    offline = resolve(environment={"HF_ENDPOINT": silent})
+    assert offline["files"] == online["files"]
+    assert offline["seconds"] < PATIENCE
+
+
+@pytest.mark.parametrize("model_id", ["org/model", "model"])
+def test_a_server_that_never_answers_is_an_error_within_ten_seconds(resolve, silent, model_id):
+    result = resolve(model_id, environment={"HF_ENDPOINT": silent})
+    assert "HubError" in result["kinds"]
+    assert f"{model_id} can't be fetched" in result["message"]
+    assert "Check the id and the connection" in result["message"]
+    assert result["seconds"] < PATIENCE
+
+
+def test_a_refused_connection_is_an_error_within_ten_seconds(resolve, refused):
+    result = resolve(environment={"HF_ENDPOINT": refused})
+    assert "HubError" in result["kinds"]
+    assert "org/model can't be fetched: ConnectError" in result["message"]
+    assert result["seconds"] < PATIENCE
+
+
+@pytest.mark.parametrize("look_up", ["(_ for _ in ()).throw(socket.gaierror(-2, 'unknown'))", "time.sleep(60)"])
+def test_a_name_that_can_not_be_looked_up_is_an_error_within_ten_seconds(resolve, look_up):
+    prelude = f"import socket, time; socket.getaddrinfo = lambda *arguments, **keywords: {look_up}"
+    result = resolve(prelude=prelude)
+    assert "HubError" in result["kinds"]
+    assert "org/model can't be fetched" in result["message"]
+    assert result["seconds"] < PATIENCE
+
+
+def test_a_download_that_broke_off_is_not_taken_for_a_model(resolve, saved, hub, refused, tmp_path):
+    resolve()
+    cache = tmp_path / "hf-home" / "hub" / "models--org--model" / "snapshots" / SHA
+    for missing in ("model.safetensors", "modules.json"):
+        content = (cache / missing).read_bytes()
+        (cache / missing).unlink()
+        result = resolve(environment={"HF_ENDPOINT": refused})
+        assert "can't be fetched" in result["message"]
+        assert "not completely" in result["message"]
+        (cache / missing).write_bytes(content)
+    assert "files" in resolve(environment={"HF_ENDPOINT": refused})
+
+
+def test_an_id_that_the_hub_does_not_know(resolve):
+    result = resolve("org/unknown")
+    assert "HubError" in result["kinds"]
+    assert "the hub has no such model, or keeps it private" in result["message"]
+    assert result["seconds"] < PATIENCE
+
+
+def test_a_revision_that_the_hub_does_not_know(resolve, saved):
+    result = resolve(revision="v9")
+    assert "HubError" in result["kinds"]
+    assert "org/model has no revision 'v9'" in result["message"]
+
+
+def test_a_commit_can_be_named(resolve, saved, refused):
+    assert resolve(revision=SHA)["commit"] == SHA
+    assert resolve(revision=SHA, environment={"HF_ENDPOINT": refused})["commit"] == SHA
+
+
+def test_a_gated_model(resolve, saved, hub):
+    hub.gated.add("org/model")
+    result = resolve()
+    assert "HubError" in result["kinds"]
+    assert "org/model is gated" in result["message"]
+
+
+def test_an_id_that_can_not_be_one(resolve):
+    result = resolve("org/na me")
+    assert "HubError" in result["kinds"]
+    assert "neither a local folder nor an id" in result["message"]
+
+
+def test_a_repository_without_a_model(resolve, hub, tmp_path):
+    (tmp_path / "empty").mkdir()
+    hub.add("org/empty", tmp_path / "empty", **{"README.md": b"nothing here"})
+    result = resolve("org/empty")
+    assert "ModelFormatError" in result["kinds"]
+
+
+def test_a_bare_name_means_the_sentence_transformers_organisation_first(resolve, hub, save):
+    folder = save(LogisticRegression())
+    hub.add("sentence-transformers/small", folder)
+    hub.add("small", folder)
+    assert "files" in resolve("small")
+    asked = [line for line in hub.requests if "small" in line]
+    assert asked
+    assert all("sentence-transformers/small" in line for line in asked)
+    del hub.repositories["sentence-transformers/small"]
+    assert "files" in resolve("small", force_download=True)
+
+
+def test_force_download_fetches_again_and_never_falls_back(resolve, saved, hub, refused):
+    resolve()
+    del hub.requests[:]
+    resolve(force_download=True)
+    assert [line for line in hub.requests if line == f"GET /org/model/resolve/{SHA}/model.safetensors"]
+    result = resolve(force_download=True, environment={"HF_ENDPOINT": refused})
+    assert "can't be downloaded again" in result["message"]
+
+
+def test_a_model_that_setfit_saved_is_refused_without_fetching_its_pickle(resolve, saved, hub):
+    hub.repositories["org/model"]["config_setfit.json"] = json.dumps({"labels": None}).encode()
+    del hub.repositories["org/model"]["head/head.skops"]
+    result = resolve()
+    assert "model_head.pkl" not in result["files"]
