@@ -39,6 +39,7 @@ def test_row_02_one_scan_serves_every_look_up_until_refreshed(child, site):
         sys.meta_path.append(Counter())
         here = Path("live"); here.mkdir(); sys.path.insert(0, str(here.resolve()))
         first = [info.name for info in list_heads()]
+        absent = attempt(__import__, "fx_alpha")  # the importer, too, has now looked into the empty folder
         before = here.stat()
         shutil.copytree(SOURCE, here, dirs_exist_ok=True)
         # On a file system with coarse time stamps a folder looks untouched by what happens in the same moment.
@@ -50,11 +51,12 @@ def test_row_02_one_scan_serves_every_look_up_until_refreshed(child, site):
         fresh = [info.name for info in list_heads()]
         loaded = get_head("alpha")
         refresh_heads()
-        emit(first=first, stale=stale, unseen=unseen, scans=scans, fresh=fresh, built=loaded.factory().__module__,
+        emit(absent=absent, first=first, stale=stale, unseen=unseen, scans=scans, fresh=fresh, built=loaded.factory().__module__,
              kept=get_head("alpha") is loaded, rescans=Counter.scans)
         """.replace("SOURCE", repr(str(site("good"))))
     ).out
 
+    assert out["absent"]["error"] == "ModuleNotFoundError"
     assert out["first"] == []
     assert out["stale"] == []
     assert out["unseen"]["error"] == "UnknownHeadError"
