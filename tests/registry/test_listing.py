@@ -51,7 +51,8 @@ def test_row_02_one_scan_serves_every_look_up_until_refreshed(child, site):
         fresh = [info.name for info in list_heads()]
         loaded = get_head("alpha")
         refresh_heads()
-        emit(absent=absent, first=first, stale=stale, unseen=unseen, scans=scans, fresh=fresh, built=loaded.factory().__module__,
+        emit(absent=absent, first=first, stale=stale, unseen=unseen, scans=scans, fresh=fresh,
+             built=loaded.factory().__module__,
              kept=get_head("alpha") is loaded, rescans=Counter.scans)
         """.replace("SOURCE", repr(str(site("good"))))
     ).out
