@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
@@ -130,7 +131,7 @@ class HubHandler(BaseHTTPRequestHandler):
         content = hub.repositories[repo].get(name)
         if content is None:
             return self.fail(404, "EntryNotFound")
-        return self.send(content, body, {"ETag": f'"{abs(hash(content)):x}"', "X-Repo-Commit": SHA})
+        return self.send(content, body, {"ETag": f'"{zlib.crc32(content):x}"', "X-Repo-Commit": SHA})
 
     def information(self, repo):
         siblings = [{"rfilename": name} for name in self.server.repositories[repo]]
