@@ -1,0 +1,161 @@
+"""The listings of the SetFit documentation's page on classification heads.
+
+They run unchanged but for the import name, the body (the embedded one has 384 dimensions too), and the data, which is
+the real SST-2 from a folder instead of the hub. Their asserted outputs are those that the page prints, with the
+device of a machine without a GPU.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from datasets import Dataset
+
+from setfit_core import sample_dataset as draw
+
+
+@pytest.fixture(scope="module")
+def body_id(minilm_path):
+    return str(minilm_path)
+
+
+@pytest.fixture(scope="module")
+def sst2(read_split):
+    """SST-2 with a test set of 60 sentences a class, so that the listings take seconds."""
+    splits = {split: Dataset.from_pandas(read_split("sst2", split)) for split in ("train", "test")}
+    return {"train": splits["train"], "test": draw(splits["test"], num_samples=60)}
+
+
+def test_the_default_head_is_logistic_regression(body_id):
+    from setfit_core import SetFitModel
+
+    model = SetFitModel.from_pretrained(body_id, device="cpu")
+    assert repr(model.model_head) == "LogisticRegression()"
+
+    model = SetFitModel.from_pretrained(body_id, head_params={"solver": "liblinear", "max_iter": 300}, device="cpu")
+    assert repr(model.model_head) == "LogisticRegression(max_iter=300, solver='liblinear')"
+
+
+def test_the_differentiable_head(body_id):
+    from setfit_core import SetFitModel
+
+    model = SetFitModel.from_pretrained(body_id, use_differentiable_head=True, device="cpu")
+    assert repr(model.model_head) == (
+        "SetFitHead({'in_features': 384, 'out_features': 2, 'temperature': 1.0, 'bias': True, 'device': 'cpu'})"
+    )
+
+    model = SetFitModel.from_pretrained(
+        body_id, use_differentiable_head=True, head_params={"out_features": 5}, device="cpu"
+    )
+    assert repr(model.model_head) == (
+        "SetFitHead({'in_features': 384, 'out_features': 5, 'temperature': 1.0, 'bias': True, 'device': 'cpu'})"
+    )
+
+
+def test_the_embedded_model_is_the_default_body():
+    from setfit_core import SetFitModel
+
+    assert SetFitModel.from_pretrained(device="cpu").encode(["a text"]).shape == (1, 384)
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_training_with_a_differentiable_head(body_id, sst2, capsys):
+    from setfit_core import SetFitModel, Trainer, TrainingArguments, sample_dataset
+
+    # Initializing a new SetFit model
+    model = SetFitModel.from_pretrained(body_id, use_differentiable_head=True, head_params={"out_features": 2})
+
+    # Preparing the dataset
+    dataset = sst2
+    train_dataset = sample_dataset(dataset["train"], label_column="label", num_samples=32)
+    test_dataset = dataset["test"]
+
+    # Preparing the training arguments
+    args = TrainingArguments(
+        batch_size=(32, 16),
+        num_epochs=(3, 8),
+        end_to_end=True,
+        body_learning_rate=(2e-5, 5e-6),
+        head_learning_rate=2e-3,
+        l2_weight=0.01,
+        max_steps=12,  # the page's listing has no such line; three epochs take minutes
+    )
+
+    # Preparing the trainer
+    trainer = Trainer(
+        model=model,
+        args=args,
+        train_dataset=train_dataset,
+    )
+    trainer.train()
+
+    # Evaluating
+    metrics = trainer.evaluate(test_dataset)
+    assert list(metrics) == ["accuracy"]
+    assert metrics["accuracy"] > 0.6
+
+    # Performing inference
+    preds = model.predict(
+        [
+            "It's a charming and often affecting journey.",
+            "It's slow -- very, very slow.",
+            "A sometimes tedious film.",
+        ]
+    )
+    assert repr(preds) == "tensor([1, 0, 0])"
+
+    printed = capsys.readouterr()
+    assert "'embedding_loss'" in printed.out
+    assert "'learning_rate'" in printed.out
+    assert "'epoch'" in printed.out
+    assert "8/8" in printed.err  # the head phase's progress bar
+    assert "12/12" in printed.err  # the embedding phase's
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_training_with_a_linear_svc(body_id, sst2):
+    from sentence_transformers import SentenceTransformer
+    from sklearn.svm import LinearSVC
+
+    from setfit_core import SetFitModel, Trainer, TrainingArguments, sample_dataset
+
+    # Initializing a new SetFit model
+    model_body = SentenceTransformer(body_id)
+    model_head = LinearSVC()
+    model = SetFitModel(model_body, model_head)
+
+    # Preparing the dataset
+    dataset = sst2
+    train_dataset = sample_dataset(dataset["train"], label_column="label", num_samples=32)
+    test_dataset = dataset["test"]
+
+    # Preparing the training arguments
+    args = TrainingArguments(
+        batch_size=32,
+        num_epochs=3,
+        max_steps=12,  # the page's listing has no such line; three epochs take minutes
+    )
+
+    # Preparing the trainer
+    trainer = Trainer(
+        model=model,
+        args=args,
+        train_dataset=train_dataset,
+    )
+    trainer.train()
+
+    # Evaluating
+    metrics = trainer.evaluate(test_dataset)
+    assert metrics["accuracy"] > 0.6
+
+    # Performing inference
+    preds = model.predict(
+        [
+            "It's a charming and often affecting journey.",
+            "It's slow -- very, very slow.",
+            "A sometimes tedious film.",
+        ]
+    )
+    assert torch.equal(preds, torch.tensor([1, 0, 0]))
