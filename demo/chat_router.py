@@ -1,6 +1,6 @@
 """Route chat messages to topics after seeing eight messages of each topic.
 
-    python demo/chat_router.py [--head linear] [--topics emotion food money]
+    python demo/chat_router.py [--head linear] [--topics coding science trivia]
 
 The messages are real: people contributed them to the corpus of the ChatterBot project, which comes as the
 PyPI package `chatterbot-corpus` (BSD-3-Clause). Each English topic is a YAML file of conversations; the first
@@ -79,15 +79,16 @@ def heading(text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--head", default="logistic", help="an installed head (default: logistic)")
+    heads = list_heads()
+    parser.add_argument("--head", default="logistic", choices=[head.name for head in heads])
     parser.add_argument("--topics", nargs="+", default=TOPICS, help=f"default: {' '.join(TOPICS)}")
     args = parser.parse_args()
     if unknown := set(args.topics) - set(all_topics()):
         parser.error(f"no topic {', '.join(sorted(unknown))}; there are {', '.join(all_topics())}")
 
     heading("Heads installed")
-    heads = [[head.name, f"{head.distribution} {head.version}", head.status] for head in list_heads()]
-    show_table("name", "from", "status", rows=heads)
+    rows = [[head.name, f"{head.distribution} {head.version}", head.status] for head in heads]
+    show_table("name", "from", "status", rows=rows)
 
     heading(f"Messages from the PyPI package chatterbot-corpus {version('chatterbot-corpus')} (BSD-3-Clause)")
     train, test = split(read_messages(args.topics))
@@ -133,9 +134,9 @@ def main() -> None:
     console.print(f"The probabilities are {'identical' if identical else 'DIFFERENT: this is a bug'}.")
 
     heading("What to try next")
-    console.print("python demo/chat_router.py --head linear                another head")
-    console.print("python demo/chat_router.py --topics emotion food money  other topics")
-    console.print("setfit-core --help                                      everything else")
+    console.print("python demo/chat_router.py --head linear                   another head")
+    console.print("python demo/chat_router.py --topics coding science trivia  other topics")
+    console.print("setfit-core --help                                         everything else")
     sys.exit(0 if identical else 1)
 
 
