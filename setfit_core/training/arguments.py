@@ -25,7 +25,8 @@ class TrainingArguments:
     Training has two phases: the embedding phase fine-tunes the body, the head phase trains the head. Where a pair
     stands, its two values are for these two phases; a single value sets both.
 
-    Names and defaults are those of `setfit` 1.2. Arguments of the head phase other than `max_length` and `seed`
+    Names and defaults are those of `setfit` 1.2, except that nothing is written or reported unless asked for:
+    `save_strategy` and `report_to` are `"no"` and `"none"`. Arguments of the head phase other than `max_length` and `seed`
     only matter to differentiable heads.
 
     Attributes:
@@ -59,7 +60,7 @@ class TrainingArguments:
         eval_steps: Steps between two evaluations; None for `logging_steps`.
         eval_delay: Epochs (or steps) before the first evaluation.
         eval_max_steps: If positive, the most batches of an evaluation.
-        save_strategy: When checkpoints are written.
+        save_strategy: When checkpoints are written; other than `"no"`, also at the end.
         save_steps: Steps between two checkpoints.
         save_total_limit: How many checkpoints are kept; None for all.
         load_best_model_at_end: Whether the body with the best `metric_for_best_model` is taken.
@@ -95,7 +96,7 @@ class TrainingArguments:
     eval_steps: int | None = None
     eval_delay: float = 0
     eval_max_steps: int = -1
-    save_strategy: Interval = "steps"
+    save_strategy: Interval = "no"
     save_steps: int = 500
     save_total_limit: int | None = 1
     load_best_model_at_end: bool = False

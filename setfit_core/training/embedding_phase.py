@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -61,6 +63,8 @@ def train_body(
         args.embedding_num_epochs,
     )
     training = body.training
+    output_dir = Path(args.output_dir)
+    is_new = not output_dir.exists()
     with isolated_random_state(args.seed), limited_length(body, args.max_length):
         trainer = EmbeddingTrainer(
             model=body,
@@ -74,6 +78,10 @@ def train_body(
             trainer.train()
         finally:
             body.train(training)
+            if is_new and args.save_strategy == "no":
+                # transformers makes the folder all the same; one that something was written into stays.
+                with contextlib.suppress(OSError):
+                    output_dir.rmdir()
     history: list[dict[str, float]] = trainer.state.log_history
     return history
 

@@ -15,6 +15,7 @@ def test_the_defaults_are_those_of_setfit():
     assert args.body_learning_rate == (2e-5, 1e-5)
     assert args.head_learning_rate == 1e-2
     assert (args.l2_weight, args.warmup_proportion, args.seed, args.max_steps) == (0.01, 0.1, 42, -1)
+    assert (args.report_to, args.save_strategy) == ("none", "no")
     assert (args.sampling_strategy, args.end_to_end, args.max_length) == ("oversampling", False, None)
 
 

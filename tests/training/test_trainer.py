@@ -130,6 +130,14 @@ def test_callbacks_hear_of_steps_logs_and_evaluations(trainer, texts, topics):
     assert [set(m) & {"eval_embedding_loss"} for m in recorder.metrics] == [{"eval_embedding_loss"}] * 2
 
 
+def test_nothing_is_written_unless_asked_for(trainer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainer(max_steps=1, output_dir="checkpoints").train()
+    assert list(tmp_path.iterdir()) == []
+    trainer(max_steps=2, output_dir="checkpoints", save_strategy="steps").train()
+    assert (tmp_path / "checkpoints" / "checkpoint-2").is_dir()
+
+
 def test_the_best_body_is_taken_and_checkpoints_are_kept(trainer, texts, topics, tmp_path):
     run = trainer(
         eval_dataset=(texts, topics),
