@@ -92,7 +92,7 @@ class StaticAndClassMethods:
 
 
 class Partials:
-    def _run(self, what, X, y=None):
+    def _run(self, what, X, y):
         pass
 
     fit = functools.partialmethod(_run, "fit")

@@ -1,6 +1,7 @@
 """Objects that keep no contract: each must be found out for its own defect, and nothing of it may run."""
 
 import functools
+import sys
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from torch import nn
 
-from setfit_core import DifferentiableHead, NonDifferentiableHead, check_contract
+from setfit_core import ContractReport, DifferentiableHead, NonDifferentiableHead, check_contract
 from setfit_core.errors import AmbiguousHeadError, NonConformingHeadError
 
 ND, D = "non-differentiable", "differentiable"
@@ -57,6 +58,11 @@ class Trap:
     """A data descriptor that isn't a `property`."""
 
     __get__ = __set__ = traced_getter
+
+
+class CallableTrap(Trap):
+    def __call__(self, X):
+        pass
 
 
 class HomeMadeCachedProperty:
@@ -200,6 +206,12 @@ WRONG = {
     ),
     "no forward": (UnfinishedModule(), D, {"forward": "missing"}, "`def forward(self, features)`"),
     "no forward, class": (UnfinishedModule, D, {"forward": "missing"}, "class "),
+    "module without probabilities": (
+        type("Wrong", (nn.Module,), {n: vars(SoundModule)[n] for n in ("forward", "predict", "get_loss_fn")})(),
+        D,
+        {"predict_proba": "missing"},
+        "`def predict_proba(self, embeddings)`",
+    ),
     "no predict": (
         type("Wrong", (), {"fit": Sound.fit, "predict_proba": Sound.predict_proba})(),
         ND,
@@ -254,6 +266,12 @@ WRONG = {
         "a cached property",
     ),
     "data descriptor": (like(Sound, predict=Trap())(), ND, {"predict": "not-a-method"}, "Trap, a descriptor"),
+    "callable data descriptor": (
+        like(Sound, predict=CallableTrap())(),
+        ND,
+        {"predict": "not-a-method"},
+        "CallableTrap",
+    ),
     "home-made cached property": (RunsOnLookup(), ND, {"predict_proba": "not-a-method"}, "HomeMadeCachedProperty"),
     "home-made cached property, class": (RunsOnLookup, ND, {"predict_proba": "not-a-method"}, "HomeMadeCachedProperty"),
     "submodule": (SubmoduleAsPredict(), D, {"predict": "not-a-method"}, "a submodule of the module"),
@@ -437,6 +455,40 @@ def test_usable_means_that_only_probabilities_are_lacking(name):
     assert check_contract(head).usable == (name in USABLE)
 
 
+@pytest.mark.parametrize(
+    ("head", "hint"),
+    [
+        # torch's own `__getattr__` answers for parameters and submodules only.
+        (nn.Linear(2, 2), "__getattr__"),
+        (type("Wrong", (), {"fit": print, "predict": print, "predict_log_proba": print}), "rename"),
+        (type("Wrong", (), {"fit": print, "predict": print, "_predict_proba": print}), "rename"),
+        (type("Wrong", (), {"fit": print, "predict_proba": print}), "rename"),
+        (like(Sound, fit=lambda self, X: None), "`self` is missing"),
+        (like(Sound, predict_proba=None)(), "__init__"),
+        (NoGet(), "__init__"),
+    ],
+)
+def test_hints_are_given_only_where_they_help(head, hint):
+    report = check_contract(head)
+    assert not report.ok
+    assert hint not in str(report)
+
+
+def test_a_conditional_method_may_take_any_arguments():
+    wrapped = type(Fussy.__dict__["predict_proba"])
+    assert check_contract(like(Fussy, predict_proba=wrapped(lambda *args: 0, lambda self: True, "x"))()).ok
+
+
+def test_a_partial_on_a_class_is_taken_as_this_python_binds_it():
+    """Up to 3.13 it is called without `self`; 3.14 makes it a method."""
+    report = check_contract(like(Sound, predict=functools.partial(lambda X: None)))
+    assert report.ok == (sys.version_info < (3, 14))
+
+
+def test_a_report_on_nothing_is_not_ok():
+    assert not ContractReport("something", None, (), ambiguous=False).ok
+
+
 def test_lines_come_in_the_order_of_the_contract():
     lines = str(check_contract(nn.Module())).splitlines()
     assert [line.split("`")[1] for line in lines[1:]] == ["forward", "predict", "predict_proba", "get_loss_fn"]
@@ -448,8 +500,8 @@ def test_a_counting_property_is_never_read(base):
     counted = property(traced_getter)
     names = ["fit", "predict", "predict_proba", "forward", "get_loss_fn", "setfit_head", "classes_", "__class__"]
     head = like(base, **dict.fromkeys(names, counted))()
-    report = check_contract(head)
-    assert not report.ok
+    assert not check_contract(head).ok
+    assert not check_contract(like(NoGet, __dict__=counted)()).ok
     assert ran == []
 
 
@@ -576,7 +628,6 @@ def test_every_defect_is_told_and_no_other(members, module, of_class, declared):
 
 def test_without_torch_nothing_imports_it():
     import subprocess
-    import sys
 
     code = """
 import sys
