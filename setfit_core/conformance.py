@@ -263,7 +263,7 @@ def _remedy(subject: Subject, name: str, arguments: tuple[str, ...], defect: Def
     else:
         mend = f"Define `def {name}({', '.join(('self', *arguments))})` {_RETURNS[name]}."
     parts = [defect.hint, mend]
-    if defect.kind == "missing" and (similar := subject.similar_name(name, _MEMBER_NAMES)):
+    if defect.kind == "missing" and (similar := subject.similar_name(name)):
         parts.insert(0, f"If `{similar}` is meant to be it, rename it.")
     return " ".join(filter(None, parts))
 

@@ -26,9 +26,7 @@ def setfit_head_factory() -> Callable[..., Any] | None:
 
 
 @hookspec(firstresult=True)
-def setfit_save_head(
-    head: Any, directory: Path, params: Mapping[str, Any] | None
-) -> Mapping[str, Any] | None:
+def setfit_save_head(head: Any, directory: Path, params: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """Write a head into an empty directory, without pickle.
 
     Args:

@@ -88,10 +88,10 @@ class Subject:
         home = next((base for base in self.cls.__mro__ if "__getattr__" in vars(base)), None)
         return home is not None and home.__module__ != "torch.nn.modules.module"
 
-    def similar_name(self, name: str, taken: frozenset[str]) -> str:
+    def similar_name(self, name: str) -> str:
         """Return a public member whose name was probably meant to be `name`; empty if there is none."""
         # `predict_log_proba` is no misspelling of `predict_proba`.
-        names = {word for word in self._names() if not word.startswith("_") and "log" not in word} - taken
+        names = {word for word in self._names() if not word.startswith("_") and "log" not in word}
         return next(iter(difflib.get_close_matches(name, sorted(names), 1, 0.75)), "")
 
     def _names(self) -> Iterator[str]:

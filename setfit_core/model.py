@@ -16,13 +16,13 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
-from setfit_core.adapters import HeadAdapter, adapter_for, to_array, unfitted
 from setfit_core.conformance import check_contract
-from setfit_core.construction import HeadRecipe, head_recipe
 from setfit_core.data import check_texts
 from setfit_core.embedding import embed, embedding_size, limited_length
 from setfit_core.errors import ArgumentError, InputError, LabelError, UnfittedHeadError
-from setfit_core.fitting import (
+from setfit_core.heads.adapters import HeadAdapter, adapter_for, to_array, unfitted
+from setfit_core.heads.construction import HeadRecipe, head_recipe
+from setfit_core.heads.fitting import (
     HeadTraining,
     count_outputs,
     fit_array_head,
@@ -30,8 +30,8 @@ from setfit_core.fitting import (
     rehearse_array_head,
     rehearse_differentiable_head,
 )
+from setfit_core.heads.multilabel import STRATEGIES, multi_label_head
 from setfit_core.labels import IntArray, Label, LabelCodec, adopt_labels, check_label_names, learn_labels
-from setfit_core.multilabel import STRATEGIES, multi_label_head
 from setfit_core.persistence import load_body, load_config, load_head, resolve_body, save_folder
 
 if TYPE_CHECKING:
@@ -414,7 +414,7 @@ class SetFitModel:
         """Train the head on texts; the body stays as it is unless `end_to_end`.
 
         A non-differentiable head is fitted on the embeddings of all texts and uses only `max_length` and `seed`
-        of the arguments. See `setfit_core.fitting.HeadTraining` for their meaning.
+        of the arguments. See `setfit_core.heads.fitting.HeadTraining` for their meaning.
 
         Raises:
             InputError: If texts or labels can't be used.

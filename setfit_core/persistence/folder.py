@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors
 
-from setfit_core.construction import HeadRecipe, head_recipe
 from setfit_core.errors import (
     ArgumentError,
     HeadError,
@@ -26,6 +25,7 @@ from setfit_core.errors import (
     UnknownHeadError,
     UnsavableHeadError,
 )
+from setfit_core.heads.construction import HeadRecipe, head_recipe
 from setfit_core.persistence import safetensors_format, skops_format
 from setfit_core.persistence.config import (
     CONFIG_FILE,

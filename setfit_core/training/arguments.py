@@ -25,8 +25,8 @@ class TrainingArguments:
     Training has two phases: the embedding phase fine-tunes the body, the head phase trains the head. Where a pair
     stands, its two values are for these two phases; a single value sets both.
 
-    Names and defaults are those of `setfit` 1.2, except that nothing is written or reported unless asked for:
-    `save_strategy` and `report_to` are `"no"` and `"none"`. Arguments of the head phase other than `max_length` and `seed`
+    Names and defaults are those of `setfit` 1.2, except that nothing is written or reported unless asked for
+    (`save_strategy` is `"no"`, `report_to` is `"none"`). Arguments of the head phase other than `max_length` and `seed`
     only matter to differentiable heads.
 
     Attributes:

@@ -13,8 +13,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
 from torch import nn
 
-from setfit_core.construction import head_recipe
 from setfit_core.errors import AmbiguousHeadError, HeadParameterError, LabelError, NonConformingHeadError
+from setfit_core.heads.construction import head_recipe
 
 FROM_CORE = {"in_features": 5, "out_features": 3, "device": "cpu", "random_state": 11}
 
@@ -282,7 +282,7 @@ def test_a_factory_that_brings_torch_along_is_seeded_as_well(tmp_path):
 
     code = """
 import sys
-from setfit_core.construction import head_recipe
+from setfit_core.heads.construction import head_recipe
 def factory():
     import torch
     class Head(torch.nn.Module):

@@ -11,7 +11,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, LinearSVC
 from torch import nn
 
-from setfit_core.construction import HeadRecipe, head_recipe
 from setfit_core.errors import (
     AmbiguousHeadError,
     ArgumentError,
@@ -20,6 +19,7 @@ from setfit_core.errors import (
     NonConformingHeadError,
     UnknownHeadError,
 )
+from setfit_core.heads.construction import HeadRecipe, head_recipe
 
 
 class Module(nn.Module):

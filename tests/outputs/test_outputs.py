@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from setfit_core.errors import HeadOutputError
-from setfit_core.outputs import check_class_ids, check_probabilities
+from setfit_core.heads.outputs import check_class_ids, check_probabilities
 
 
 class Head:

@@ -57,7 +57,7 @@ def test_what_json_can_not_give_back_is_refused_by_its_place(save, labels, named
 
 
 def test_parameters_that_json_can_not_hold_are_not_recorded(save):
-    from setfit_core.construction import head_recipe
+    from setfit_core.heads.construction import head_recipe
 
     recipe = head_recipe("logistic", {"class_weight": {0: 2.0}})
     record = load_config(save(recipe.build()[0], recipe=recipe)).head

@@ -453,7 +453,7 @@ def test_a_format_that_nobody_reads_is_named(save, load, edit_json):
 
 
 def test_a_recorded_parameter_that_the_head_no_longer_takes_does_not_keep_it_from_loading(save, load, edit_json):
-    from setfit_core.construction import head_recipe
+    from setfit_core.heads.construction import head_recipe
 
     recipe = head_recipe("logistic", {"C": 2.0})
     folder = save(recipe.build()[0], recipe=recipe)

@@ -155,6 +155,16 @@ def test_a_download_that_broke_off_is_not_taken_for_a_model(resolve, saved, hub,
     assert "files" in resolve(environment={"HF_ENDPOINT": refused})
 
 
+def test_torch_weights_that_are_missing_in_the_cache_are_noticed(resolve, hub, refused, tmp_path):
+    (tmp_path / "old").mkdir()
+    hub.add("org/old", tmp_path / "old", **{"config.json": b"{}", "pytorch_model.bin": b"weights"})
+    assert resolve("org/old")["files"] == ["config.json", "pytorch_model.bin"]
+    assert resolve("org/old", environment={"HF_ENDPOINT": refused})["files"] == ["config.json", "pytorch_model.bin"]
+    (tmp_path / "hf-home" / "hub" / "models--org--old" / "snapshots" / SHA / "pytorch_model.bin").unlink()
+    result = resolve("org/old", environment={"HF_ENDPOINT": refused})
+    assert "not completely" in result["message"]
+
+
 def test_an_id_that_the_hub_does_not_know(resolve):
     result = resolve("org/unknown")
     assert "HubError" in result["kinds"]
@@ -168,8 +178,9 @@ def test_a_revision_that_the_hub_does_not_know(resolve, saved):
     assert "org/model has no revision 'v9'" in result["message"]
 
 
-def test_a_commit_can_be_named(resolve, saved, refused):
+def test_a_commit_can_be_named(resolve, saved, hub, refused):
     assert resolve(revision=SHA)["commit"] == SHA
+    assert all(SHA in line for line in hub.requests if "org/model" in line)
     assert resolve(revision=SHA, environment={"HF_ENDPOINT": refused})["commit"] == SHA
 
 

@@ -1,13 +1,15 @@
 """A plugin that brings a file format of its own, as an installed distribution."""
 
+import sys
 import textwrap
 import zlib
 
 import numpy as np
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
-from setfit_core.construction import head_recipe
 from setfit_core.errors import ModelFormatError, PersistenceError, UnsavableHeadError
+from setfit_core.heads.construction import head_recipe
 from setfit_core.persistence import load_config
 from setfit_core.registry import refresh_heads
 
@@ -31,6 +33,9 @@ class Prior:
 
     def predict_proba(self, x):
         return np.tile(self.prior_, (len(x), 1))
+
+class Sibling(Prior):
+    pass
 
 @hookimpl
 def setfit_head_factory():
@@ -113,6 +118,18 @@ def test_its_format_is_found_for_an_instance_of_its_class_too(install, fitted, s
     assert load_config(folder).head.qualified_name == name
     loaded, _, _ = load(folder, head=type(head))
     assert type(loaded) is type(head)
+
+
+def test_another_class_of_the_same_package_is_not_recorded_under_its_name(install, fitted, save):
+    kind = type(fitted(install())["head"])
+    sibling = sys.modules[kind.__module__].Sibling()
+    assert load_config(save(sibling)).head.name is None
+
+
+def test_a_stranger_is_not_imported_to_find_out_whose_a_head_is(install, save):
+    module = install().partition(":")[0].replace("-", "_")
+    save(GaussianNB())
+    assert module not in sys.modules
 
 
 def test_a_hook_that_declines_leaves_the_head_to_the_cores_formats(install, fitted, save, load):

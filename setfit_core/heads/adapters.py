@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from setfit_core.errors import HeadOutputError, NoProbabilitiesError, UnfittedHeadError
+from setfit_core.heads.outputs import check_class_ids, check_probabilities, head_name
 from setfit_core.labels import IntArray, Label, LabelCodec
-from setfit_core.outputs import check_class_ids, check_probabilities, head_name
 
 
 class HeadAdapter(Protocol):

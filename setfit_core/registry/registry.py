@@ -17,9 +17,9 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from setfit_core import hookspecs
-from setfit_core.discovery import HeadInfo, Scan, Settings, scan_heads
 from setfit_core.errors import HeadError
-from setfit_core.loading import (
+from setfit_core.registry.discovery import HeadInfo, Scan, Settings, scan_heads
+from setfit_core.registry.loading import (
     FACTORY_HOOK,
     PASSED_THROUGH,
     HeadPlugin,
@@ -31,7 +31,7 @@ from setfit_core.loading import (
     import_target,
     named,
 )
-from setfit_core.resolution import required_error, resolve, unmet_requirements
+from setfit_core.registry.resolution import required_error, resolve, unmet_requirements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

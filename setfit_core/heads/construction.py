@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from setfit_core.conformance import check_contract
-from setfit_core.discovery import normalize_distribution
 from setfit_core.errors import (
     ArgumentError,
     BrokenHeadError,
@@ -27,8 +26,9 @@ from setfit_core.errors import (
     SetFitError,
     UnknownHeadError,
 )
-from setfit_core.loading import PASSED_THROUGH, named
 from setfit_core.registry import HeadInfo, LoadedHead, get_head, list_heads
+from setfit_core.registry.discovery import normalize_distribution
+from setfit_core.registry.loading import PASSED_THROUGH, named
 
 __all__ = ["HeadRecipe", "head_recipe"]
 

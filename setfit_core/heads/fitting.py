@@ -17,11 +17,11 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from setfit_core.adapters import adapter_for, evaluation_mode
 from setfit_core.embedding import EMBEDDING, FrozenFeatures, body_output, embed, limited_length
 from setfit_core.errors import HeadError, HeadOutputError, SetFitError, TooFewOutputsError
+from setfit_core.heads.adapters import adapter_for, evaluation_mode
+from setfit_core.heads.outputs import head_name
 from setfit_core.labels import IntArray, LabelCodec
-from setfit_core.outputs import head_name
 from setfit_core.randomness import isolated_random_state
 
 logger = logging.getLogger(__name__)

@@ -18,18 +18,18 @@ import pluggy
 from packaging.requirements import Requirement
 
 from setfit_core import hookspecs
-from setfit_core.discovery import is_installed, split_target
 from setfit_core.errors import (
     AmbiguousHeadError,
     BrokenHeadError,
     IncompatibleHeadError,
     NonConformingHeadError,
 )
+from setfit_core.registry.discovery import is_installed, split_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from setfit_core.discovery import HeadInfo
+    from setfit_core.registry.discovery import HeadInfo
 
 #: Let through everywhere: the user's own interruption, and a lack of memory, which may be anybody's.
 PASSED_THROUGH: Final = (KeyboardInterrupt, MemoryError)

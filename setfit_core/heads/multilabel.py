@@ -8,7 +8,7 @@ from torch import nn
 
 from setfit_core.conformance import declared_capabilities
 from setfit_core.errors import ArgumentError
-from setfit_core.outputs import head_name
+from setfit_core.heads.outputs import head_name
 
 STRATEGIES: Final = ("one-vs-rest", "multi-output", "classifier-chain")
 

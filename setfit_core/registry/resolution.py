@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.requirements import Requirement
 
-from setfit_core.discovery import conflict, is_installed, normalize_distribution, rivals_of
 from setfit_core.errors import AmbiguousHeadError, HeadError, RequiredHeadError, UnknownHeadError
+from setfit_core.registry.discovery import conflict, is_installed, normalize_distribution, rivals_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from setfit_core.discovery import HeadInfo
+    from setfit_core.registry.discovery import HeadInfo
 
 #: First-party heads, in alphabetical order, and the distribution that brings each. It only serves the advice
 #: in error messages; it gives no head any priority.
