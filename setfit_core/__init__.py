@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from setfit_core.version import __version__
+
 if TYPE_CHECKING:
     from setfit_core import errors as errors
     from setfit_core.conformance import ContractReport as ContractReport
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from setfit_core.registry import require_heads as require_heads
     from setfit_core.training.arguments import TrainingArguments as TrainingArguments
     from setfit_core.training.trainer import Trainer as Trainer
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "ContractReport": "setfit_core.conformance",

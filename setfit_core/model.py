@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,28 +13,25 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
-from setfit_core.conformance import check_contract
 from setfit_core.data import check_texts
 from setfit_core.embedding import embed, embedding_size, limited_length
-from setfit_core.errors import ArgumentError, InputError, LabelError, UnfittedHeadError
+from setfit_core.errors import ArgumentError, InputError, UnfittedHeadError
 from setfit_core.heads.adapters import HeadAdapter, adapter_for, to_array, unfitted
-from setfit_core.heads.construction import HeadRecipe, head_recipe
+from setfit_core.heads.construction import head_recipe
 from setfit_core.heads.fitting import (
     HeadTraining,
-    count_outputs,
     fit_array_head,
     fit_differentiable_head,
     rehearse_array_head,
-    rehearse_differentiable_head,
 )
-from setfit_core.heads.multilabel import STRATEGIES, multi_label_head
-from setfit_core.labels import IntArray, Label, LabelCodec, adopt_labels, check_label_names, learn_labels
+from setfit_core.heads.held import HeadSetting, HeldHead
+from setfit_core.heads.multilabel import STRATEGIES
+from setfit_core.labelling import Labelling
+from setfit_core.labels import IntArray, Label, LabelCodec
 from setfit_core.persistence import load_body, load_config, load_head, resolve_body, save_folder
 
 if TYPE_CHECKING:
     import os
-
-logger = logging.getLogger(__name__)
 
 DEFAULT_HEAD: Final = "logistic"
 DIFFERENTIABLE_HEAD: Final = "linear"
@@ -50,8 +44,7 @@ class _Plan:
     """What a training will do: checked texts and targets, and a head of the right size."""
 
     texts: list[str]
-    head: Any
-    built_with: Mapping[str, Any] | None
+    held: HeldHead
     codec: LabelCodec
     targets: IntArray
 
@@ -98,16 +91,10 @@ class SetFitModel:
         if multi_target_strategy is not None and multi_target_strategy not in STRATEGIES:
             msg = f"multi_target_strategy is {multi_target_strategy!r}. It is one of {', '.join(STRATEGIES)}, or None."
             raise ArgumentError(msg)
-        self.model_body = model_body
-        self.multi_target_strategy = multi_target_strategy
         self.normalize_embeddings = bool(normalize_embeddings)
-        self._names = None if labels is None else check_label_names(labels)
-        self._codec: LabelCodec | None = None
-        self._recipe: HeadRecipe | None = None
-        self._built_with: Mapping[str, Any] | None = None
-        self._random_state = random_state
-        self._head: Any = None
-        self._take_head(DEFAULT_HEAD if model_head is None else model_head, head_params)
+        self._labelling = Labelling(labels, multi_label=multi_target_strategy is not None)
+        self._setting = HeadSetting(model_body, multi_target_strategy, random_state)
+        self._held = self._taken(DEFAULT_HEAD if model_head is None else model_head, head_params)
 
     @classmethod
     def from_pretrained(
@@ -204,9 +191,9 @@ class SetFitModel:
         loaded, recipe, built_with = load_head(path, config, head=head, device=str(body.device), trusted=trusted)
         normalize = config.normalize_embeddings if normalize_embeddings is None else normalize_embeddings
         model = cls(body, loaded, config.multi_target_strategy, normalize, random_state=random_state)
-        model._recipe, model._built_with = recipe, built_with
+        model._held = HeldHead(loaded, recipe, built_with)
         # A head of the caller's own was not trained on the saved labels, though it may still use their names.
-        model._restore_labels(config.labels, with_classes=loaded is not head)
+        model._labelling.restore(config.labels, with_classes=loaded is not head)
         if labels is not None:
             model.labels = list(labels)
         return model
@@ -223,15 +210,14 @@ class SetFitModel:
             UnsavableHeadError: If the head has no safe file format.
             PersistenceError: If the folder can't be written, or holds something that is not a model.
         """
-        codec = self._codec or self._adopted_codec()
-        labels = codec.to_json() if codec else ({"names": list(self._names)} if self._names else None)
+        adopted = None if self._labelling.codec else self._adopted_codec()
         return save_folder(
             save_directory,
             body=self.model_body,
             head=self.model_head,
-            recipe=self._recipe,
-            built_with=self._built_with,
-            labels=labels,
+            recipe=self._held.recipe,
+            built_with=self._held.built_with,
+            labels=adopted.to_json() if adopted else self._labelling.to_json(),
             normalize_embeddings=self.normalize_embeddings,
             multi_target_strategy=self.multi_target_strategy,
         )
@@ -239,54 +225,36 @@ class SetFitModel:
     def __repr__(self) -> str:
         return f"SetFitModel(head={self.model_head!r}, labels={self.labels!r}, device='{self.device}')"
 
+    @property
+    def model_body(self) -> SentenceTransformer:
+        """The body."""
+        return self._setting.body
+
+    @property
+    def multi_target_strategy(self) -> str | None:
+        """How several labels a text are predicted; None for one label a text."""
+        return self._setting.multi_target_strategy
+
     # Head
 
     @property
     def model_head(self) -> Any:
         """The head. Assigning another one starts it untrained (unless it was fitted elsewhere)."""
-        return self._head
+        return self._held.head
 
     @model_head.setter
     def model_head(self, head: Any) -> None:
-        self._take_head(head, None)
+        self._held = self._taken(head, None)
+        self._labelling.codec = None
 
     @property
     def has_differentiable_head(self) -> bool:
         """Whether the head is trained with torch."""
-        return isinstance(self._head, nn.Module)
+        return self._held.differentiable
 
-    def _take_head(self, head: Any, params: Mapping[str, Any] | None) -> None:
-        self._recipe = self._built_with = None
-        if isinstance(head, str | type) or inspect.isroutine(head) or isinstance(head, functools.partial):
-            self._recipe = head_recipe(cast("str | type | Callable[..., Any]", head), params)
-            names = len(self._names) if self._names else None
-            self._head, self._built_with = self._build_head(self._recipe, names)
-        else:
-            if params:
-                msg = (
-                    "head_params are for a head that is built here; this one was given as an instance. Set them on it."
-                )
-                raise ArgumentError(msg)
-            report = check_contract(head)
-            if not report.usable:
-                report.raise_for_problems()
-            self._head = head
-        if isinstance(self._head, nn.Module):
-            self._head.to(self.device)
-        self._codec = None
-
-    def _build_head(self, recipe: HeadRecipe, out_features: int | None) -> tuple[Any, Mapping[str, Any]]:
-        multi_label = self.multi_target_strategy is not None
-        head, built_with = recipe.build(
-            in_features=embedding_size(self.model_body),
-            out_features=out_features,
-            device=str(self.device),
-            random_state=self._random_state,
-            multi_label=multi_label,
-        )
-        if self.multi_target_strategy is not None:
-            head = multi_label_head(head, self.multi_target_strategy)
-        return head, built_with
+    def _taken(self, head: Any, params: Mapping[str, Any] | None) -> HeldHead:
+        names = self._labelling.names
+        return self._setting.take(head, params, len(names) if names else None)
 
     # Labels
 
@@ -296,24 +264,11 @@ class SetFitModel:
 
         Assigning renames them: the list must have as many entries as before.
         """
-        if self._codec is not None:
-            return list(self._codec.labels)
-        return None if self._names is None else list(self._names)
+        return self._labelling.labels
 
     @labels.setter
     def labels(self, labels: Sequence[Any] | None) -> None:
-        names = None if labels is None else check_label_names(labels)
-        if self._codec is not None:
-            known = self._codec.labels
-            if names is None or len(names) != len(known):
-                msg = f"The model was trained with {len(known)} labels ({list(known)}). Give as many new names."
-                raise LabelError(msg)
-            renamed = names != known
-            # The training integers go on meaning the same columns under their new names.
-            places = renamed and known == tuple(range(len(known))) and not isinstance(names[0], int | float)
-            rows = "columns" if places and not self._codec.multi_label else self._codec.rows
-            self._codec = replace(self._codec, labels=names, given=True, rows=rows)
-        self._names = names
+        self._labelling.rename(labels)
 
     @property
     def id2label(self) -> dict[int, Label]:
@@ -338,37 +293,16 @@ class SetFitModel:
         """
         return self._fitted_codec().columns(labels, number_unknown=True)
 
-    def _restore_labels(self, saved: Mapping[str, Any] | None, *, with_classes: bool) -> None:
-        if saved is None:
-            return
-        if with_classes and "classes" in saved:
-            self._codec = LabelCodec.from_json(saved)
-            self._names = self._codec.labels if self._codec.given else None
-        else:
-            self._names = check_label_names(saved.get("names", ()))
-
     def _adopted_codec(self) -> LabelCodec | None:
-        """Return the labels of a head that was fitted elsewhere, or None if it is not known to be fitted."""
-        if self._recipe is not None:
+        """Return the labels of an instance that was fitted elsewhere; a head that was built here was not."""
+        if self._held.recipe is not None:
             return None
-        if self.has_differentiable_head:
-            if self._names is None:
-                return None
-            places = tuple(range(len(self._names)))
-            return LabelCodec(self._names, places, multi_label=self.multi_target_strategy is not None, given=True)
-        classes = getattr(self._head, "classes_", None)
-        if classes is None:
-            return None
-        if self.multi_target_strategy is not None:
-            names = self._names or tuple(range(len(classes)))
-            places = tuple(range(len(classes)))
-            return LabelCodec(names, places, multi_label=True, given=self._names is not None, rows="indicators")
-        return adopt_labels(classes, self._names)
+        return self._labelling.known_to(self._held.head, differentiable=self._held.differentiable)
 
     def _fitted_codec(self) -> LabelCodec:
-        codec = self._codec or self._adopted_codec()
+        codec = self._labelling.codec or self._adopted_codec()
         if codec is None:
-            raise UnfittedHeadError(unfitted(self._head))
+            raise UnfittedHeadError(unfitted(self.model_head))
         return codec
 
     # Training
@@ -390,9 +324,9 @@ class SetFitModel:
             HeadError: If the head can't be trained on them.
         """
         plan = self._plan(x_train, y_train)
-        if not isinstance(plan.head, nn.Module):
+        if not plan.held.differentiable:
             rehearse_array_head(
-                plan.head, plan.codec, plan.targets, features=embedding_size(self.model_body), seed=seed
+                plan.held.head, plan.codec, plan.targets, features=embedding_size(self.model_body), seed=seed
             )
         return plan.codec, plan.targets
 
@@ -432,9 +366,9 @@ class SetFitModel:
             seed=seed,
         )
         plan = self._plan(x_train, y_train)
-        if isinstance(plan.head, nn.Module):
+        if plan.held.differentiable:
             fit_differentiable_head(
-                plan.head,
+                plan.held.head,
                 self.model_body,
                 plan.texts,
                 plan.targets,
@@ -444,31 +378,17 @@ class SetFitModel:
         else:
             with limited_length(self.model_body, max_length):
                 embeddings = embed(self.model_body, plan.texts, normalize=self.normalize_embeddings)
-            fit_array_head(plan.head, to_array(embeddings), plan.targets, seed=seed)
-        self._head, self._built_with, self._codec = plan.head, plan.built_with, plan.codec
+            fit_array_head(plan.held.head, to_array(embeddings), plan.targets, seed=seed)
+        self._held, self._labelling.codec = plan.held, plan.codec
 
     def _plan(self, x_train: Sequence[str], y_train: Sequence[Any]) -> _Plan:
         texts, labels = check_texts(x_train), list(y_train)
         if len(texts) != len(labels):
             msg = f"There are {len(texts)} texts but {len(labels)} labels. Every text needs one label (or label row)."
             raise InputError(msg)
-        codec, targets = learn_labels(labels, names=self._names, multi_label=self.multi_target_strategy is not None)
-        if not isinstance(self._head, nn.Module):
-            return _Plan(texts, self._head, self._built_with, codec, targets)
-        head, built_with = self._head, self._built_with
-        normalize = self.normalize_embeddings
-        outputs = count_outputs(head, self.model_body, texts[0], normalize=normalize)
-        wanted = len(self._names) if self._names and not codec.multi_label else codec.num_classes
-        if outputs != wanted and self._may_resize():
-            logger.info("The head had %d outputs; it is built anew with %d.", outputs, wanted)
-            head, built_with = self._build_head(cast("HeadRecipe", self._recipe), wanted)
-            outputs = count_outputs(head, self.model_body, texts[0], normalize=normalize)
-        rehearse_differentiable_head(head, codec, targets, outputs)
-        return _Plan(texts, head, built_with, codec, targets)
-
-    def _may_resize(self) -> bool:
-        recipe = self._recipe
-        return recipe is not None and recipe.accepts("out_features") and "out_features" not in recipe.params
+        codec, targets = self._labelling.learn(labels)
+        held = self._setting.sized(self._held, codec, targets, texts[0], normalize=self.normalize_embeddings)
+        return _Plan(texts, held, codec, targets)
 
     def freeze(self, component: Component | None = None) -> None:
         """Keep the body's and/or the head's parameters from being trained; None means both.
@@ -487,8 +407,8 @@ class SetFitModel:
             raise ArgumentError(msg)
         if component in (None, "body"):
             self.model_body.requires_grad_(requires_grad)
-        if component in (None, "head") and isinstance(self._head, nn.Module):
-            self._head.requires_grad_(requires_grad)
+        if component in (None, "head") and isinstance(self.model_head, nn.Module):
+            self.model_head.requires_grad_(requires_grad)
 
     # Prediction
 
@@ -593,7 +513,7 @@ class SetFitModel:
 
     def _embedded(self, texts: list[str], batch_size: int, show_progress_bar: bool | None) -> tuple[HeadAdapter, Any]:
         embeddings = self.encode(texts, batch_size=batch_size, show_progress_bar=show_progress_bar)
-        return adapter_for(self._head), embeddings
+        return adapter_for(self.model_head), embeddings
 
     def _converted(self, array: npt.NDArray[Any], *, single: bool, as_numpy: bool) -> Any:
         output: Any = array
@@ -613,8 +533,7 @@ class SetFitModel:
     def to(self, device: str | torch.device) -> SetFitModel:
         """Move body and differentiable head to a device, and return the model."""
         self.model_body.to(device)
-        if isinstance(self._head, nn.Module):
-            self._head.to(device)
+        self._held.placed(device)
         return self
 
 

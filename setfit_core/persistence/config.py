@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from setfit_core import __version__
 from setfit_core.errors import ModelFormatError, PersistenceError
+from setfit_core.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path

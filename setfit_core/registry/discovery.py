@@ -18,7 +18,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from setfit_core import __version__
 from setfit_core.errors import (
     AmbiguousHeadError,
     BrokenHeadError,
@@ -27,6 +26,7 @@ from setfit_core.errors import (
     IncompatibleHeadError,
 )
 from setfit_core.protocols import HEAD_API
+from setfit_core.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

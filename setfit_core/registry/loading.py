@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pluggy
 from packaging.requirements import Requirement
 
-from setfit_core import hookspecs
+import setfit_core.hookspecs as hookspecs
 from setfit_core.errors import (
     AmbiguousHeadError,
     BrokenHeadError,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from setfit_core import hookspecs
+import setfit_core.hookspecs as hookspecs
 from setfit_core.errors import HeadError
 from setfit_core.registry.discovery import HeadInfo, Scan, Settings, scan_heads
 from setfit_core.registry.loading import (

@@ -63,7 +63,13 @@ def test_integer_rates_and_zero_weight_are_what_they_are():
         ({"loss": "cosine"}, "loss is 'cosine'"),
         ({"load_best_model_at_end": True}, "Set both to 'steps' or both to 'epoch'"),
         (
-            {"load_best_model_at_end": True, "eval_strategy": "steps", "eval_steps": 7, "save_steps": 10},
+            {
+                "load_best_model_at_end": True,
+                "eval_strategy": "steps",
+                "save_strategy": "steps",
+                "eval_steps": 7,
+                "save_steps": 10,
+            },
             "no multiple of eval_steps=7",
         ),
     ],
