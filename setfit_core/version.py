@@ -1,7 +1,3 @@
-"""The version of setfit-core, in the one place that everything else reads."""
+"""The version of setfit-core, in the one place that everything else reads, the build included."""
 
-from __future__ import annotations
-
-from typing import Final
-
-__version__: Final = "0.1.0"
+__version__ = "0.1.0"

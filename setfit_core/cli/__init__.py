@@ -71,7 +71,7 @@ def _show_version(wanted: bool) -> None:
 def _program(
     _version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version),
     ] = False,
     _debug: DebugOption = False,
 ) -> None:
