@@ -28,9 +28,7 @@ def static_body_factory():
     from tokenizers import Tokenizer
 
     wordllama = files("wordllama")
-    weights = load_file(str(wordllama / "weights" / "l2_supercat_256.safetensors"))[
-        "embedding.weight"
-    ].float()
+    weights = load_file(str(wordllama / "weights" / "l2_supercat_256.safetensors"))["embedding.weight"].float()
     tokenizer_file = str(wordllama / "tokenizers" / "l2_supercat_tokenizer_config.json")
 
     def build():

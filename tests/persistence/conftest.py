@@ -112,6 +112,7 @@ class HubHandler(BaseHTTPRequestHandler):
         hub = self.server
         path = unquote(self.path.partition("?")[0])
         hub.requests.append(f"{self.command} {path}")
+        hub.authorizations.append(self.headers.get("Authorization"))
         if path.startswith("/api/models/"):
             repo, _, rest = path.removeprefix("/api/models/").partition("/revision/")
             repo, _, _ = repo.partition("/tree/")
@@ -167,6 +168,7 @@ class Hub(ThreadingHTTPServer):
         self.repositories = {}
         self.gated = set()
         self.requests = []
+        self.authorizations = []
 
     @property
     def url(self):

@@ -184,6 +184,14 @@ def test_a_commit_can_be_named(resolve, saved, hub, refused):
     assert resolve(revision=SHA, environment={"HF_ENDPOINT": refused})["commit"] == SHA
 
 
+def test_the_token_and_the_place_for_downloads_reach_the_client(resolve, saved, hub, tmp_path):
+    resolve(token="hf_secret", cache_dir=str(tmp_path / "cache"))
+    asked = [header for line, header in zip(hub.requests, hub.authorizations, strict=True) if "org/model" in line]
+    assert set(asked) == {"Bearer hf_secret"}
+    assert (tmp_path / "cache" / "models--org--model" / "snapshots" / SHA / "modules.json").exists()
+    assert not (tmp_path / "hf-home" / "hub" / "models--org--model").exists()
+
+
 def test_a_gated_model(resolve, saved, hub):
     hub.gated.add("org/model")
     result = resolve()

@@ -194,6 +194,8 @@ def test_without_a_device_the_best_one_is_taken():
         ({"temperature": -1.0}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"temperature": None}, "temperature"),
+        ({"temperature": "1.0"}, "temperature"),
+        ({"temperature": True}, "temperature"),
         ({"eps": -1e-9}, "eps"),
         ({"eps": float("inf")}, "eps"),
     ],
