@@ -23,7 +23,6 @@ __all__ = ["app", "main"]
 
 # Help and usage errors are plain text, the same in a terminal, a pipe and the documentation.
 app = typer.Typer(
-    help="Few-shot text classification in which every classification head is a plugin.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -90,7 +90,9 @@ def test_a_module_named_like_a_distribution_without_heads():
     assert head_recipe("sklearn.svm:SVC").factory is SVC
 
 
-@pytest.mark.parametrize("name", ["logistik", "no-such-dist:logistic", "a b:c", "", ":", "x:", ":x", "a:b:c", "1a:b"])
+@pytest.mark.parametrize(
+    "name", ["logistik", "no-such-dist:logistic", "a b:c", "", ":", "x:", ":x", "a:b:c", "1a:b", "class:b"]
+)
 def test_a_name_that_is_nowhere(name):
     with pytest.raises(UnknownHeadError):
         head_recipe(name)
