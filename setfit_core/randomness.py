@@ -19,7 +19,8 @@ def isolated_random_state(seed: int) -> Iterator[None]:
     """
     python_state = random.getstate()
     numpy_state = np.random.get_state()  # noqa: NPY002  # scikit-learn draws from this legacy generator
-    with torch.random.fork_rng():
+    # Named, because fork_rng warns where it has to find out about several GPUs by itself.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002  # as above
         torch.manual_seed(seed)

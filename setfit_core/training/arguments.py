@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
-from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
+from sentence_transformers.sentence_transformer.losses import (
+    BatchAllTripletLoss,
+    BatchHardSoftMarginTripletLoss,
+    BatchHardTripletLoss,
+    BatchSemiHardTripletLoss,
+    CosineSimilarityLoss,
+)
 from torch import nn
 
 from setfit_core.errors import ArgumentError
@@ -14,11 +20,19 @@ from setfit_core.errors import ArgumentError
 SAMPLING_STRATEGIES: Final = ("oversampling", "undersampling", "unique")
 INTERVALS: Final = ("no", "steps", "epoch")
 
+# On pairs these would train on the first text of each alone, without a word.
+_LABEL_LOSSES: Final = (
+    BatchAllTripletLoss,
+    BatchHardSoftMarginTripletLoss,
+    BatchHardTripletLoss,
+    BatchSemiHardTripletLoss,
+)
+
 SamplingStrategy = Literal["oversampling", "undersampling", "unique"]
 Interval = Literal["no", "steps", "epoch"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class TrainingArguments:
     """Settings for `Trainer`.
 
@@ -72,6 +86,7 @@ class TrainingArguments:
     """
 
     output_dir: str = "checkpoints"
+    _: KW_ONLY
     batch_size: int | tuple[int, int] = (16, 2)
     num_epochs: int | tuple[int, int] = (1, 16)
     max_steps: int = -1
@@ -125,6 +140,12 @@ class TrainingArguments:
             raise ArgumentError(msg)
         if not _is_integer(self.seed) or not 0 <= self.seed < 2**32:
             msg = f"seed is {self.seed!r}. Give an integer from 0 to 2**32 - 1."
+            raise ArgumentError(msg)
+        if self.loss in _LABEL_LOSSES:
+            msg = (
+                f"loss is {self.loss.__name__}, which takes texts with class labels; the embedding phase trains on "
+                "pairs of texts. Give a loss for pairs, such as CosineSimilarityLoss or ContrastiveLoss."
+            )
             raise ArgumentError(msg)
         if not callable(self.loss):
             msg = f"loss is {self.loss!r}. Give a loss class such as sentence_transformers.losses.CosineSimilarityLoss."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sentence_transformers.sentence_transformer.losses import BatchAllTripletLoss
 
 from setfit_core import TrainingArguments
 from setfit_core.errors import ArgumentError
@@ -61,6 +62,7 @@ def test_integer_rates_and_zero_weight_are_what_they_are():
         ({"seed": -1}, "seed is -1"),
         ({"seed": True}, "seed is True"),
         ({"loss": "cosine"}, "loss is 'cosine'"),
+        ({"loss": BatchAllTripletLoss}, "BatchAllTripletLoss, which takes texts with class labels"),
         ({"load_best_model_at_end": True}, "Set both to 'steps' or both to 'epoch'"),
         (
             {
@@ -77,6 +79,12 @@ def test_integer_rates_and_zero_weight_are_what_they_are():
 def test_senseless_values_are_refused_with_the_name_and_the_way_out(arguments, words):
     with pytest.raises(ArgumentError, match=words):
         TrainingArguments(**arguments)
+
+
+def test_the_folder_may_come_first_and_everything_else_by_name():
+    assert TrainingArguments("here").output_dir == "here"
+    with pytest.raises(TypeError):
+        TrainingArguments("here", 16)
 
 
 def test_arguments_travel_as_a_mapping():
