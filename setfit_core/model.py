@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from setfit_core.data import check_texts
 from setfit_core.embedding import embed, embedding_size, limited_length
 from setfit_core.errors import ArgumentError, InputError, UnfittedHeadError
-from setfit_core.heads.adapters import HeadAdapter, adapter_for, to_array, unfitted
+from setfit_core.heads.adapters import adapter_for, to_array, unfitted
 from setfit_core.heads.construction import head_recipe
 from setfit_core.heads.fitting import (
     HeadTraining,
@@ -460,18 +460,16 @@ class SetFitModel:
             HeadOutputError: If the head breaks its contract.
         """
         codec = self._fitted_codec()
-        texts, single = _read_inputs(inputs)
-        if texts:
-            adapter, embeddings = self._embedded(texts, batch_size, show_progress_bar)
-            class_ids = adapter.class_ids(embeddings, codec)
-        else:
-            class_ids = np.zeros((0, codec.num_classes) if codec.multi_label else (0,), dtype=np.int64)
-        columns = codec.expand_class_ids(class_ids)
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        embeddings = self.encode(texts, batch_size, show_progress_bar)
+        columns = codec.expand_class_ids(adapter_for(self.model_head).class_ids(embeddings, codec))
         predicted = codec.decode(columns) if use_labels else columns
-        if isinstance(predicted, list):
-            ragged = codec.multi_label
-            return predicted[0] if single else (np.asarray(predicted) if as_numpy and not ragged else predicted)
-        return self._converted(predicted, single=single, as_numpy=as_numpy)
+        single = isinstance(inputs, str)
+        if not isinstance(predicted, list):
+            return self._converted(predicted, single=single, as_numpy=as_numpy)
+        if single:
+            return predicted[0]
+        return np.asarray(predicted) if as_numpy and not codec.multi_label else predicted
 
     def predict_proba(
         self,
@@ -500,20 +498,12 @@ class SetFitModel:
             HeadOutputError: If the head breaks its contract.
         """
         codec = self._fitted_codec()
-        texts, single = _read_inputs(inputs)
-        if texts:
-            adapter, embeddings = self._embedded(texts, batch_size, show_progress_bar)
-            probabilities = adapter.probabilities(embeddings, codec)
-        else:
-            probabilities = np.zeros((0, codec.num_classes), dtype=np.float32)
-        full = codec.expand_probabilities(probabilities)
-        return self._converted(full, single=single, as_numpy=as_numpy)
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        embeddings = self.encode(texts, batch_size, show_progress_bar)
+        full = codec.expand_probabilities(adapter_for(self.model_head).probabilities(embeddings, codec))
+        return self._converted(full, single=isinstance(inputs, str), as_numpy=as_numpy)
 
     __call__ = predict
-
-    def _embedded(self, texts: list[str], batch_size: int, show_progress_bar: bool | None) -> tuple[HeadAdapter, Any]:
-        embeddings = self.encode(texts, batch_size=batch_size, show_progress_bar=show_progress_bar)
-        return adapter_for(self.model_head), embeddings
 
     def _converted(self, array: npt.NDArray[Any], *, single: bool, as_numpy: bool) -> Any:
         output: Any = array
@@ -535,8 +525,3 @@ class SetFitModel:
         self.model_body.to(device)
         self._held.placed(device)
         return self
-
-
-def _read_inputs(inputs: str | Sequence[str]) -> tuple[list[str], bool]:
-    single = isinstance(inputs, str)
-    return check_texts([inputs] if single else inputs), single

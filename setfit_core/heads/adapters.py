@@ -48,6 +48,8 @@ class ArrayAdapter:
 
     def class_ids(self, embeddings: npt.NDArray[Any], codec: LabelCodec) -> IntArray:
         """Return checked class ids for embeddings `[n, embedding_size]`."""
+        if not len(embeddings):  # scikit-learn refuses to predict nothing
+            return np.zeros((0, codec.num_classes) if codec.multi_label else 0, dtype=np.int64)
         raw = np.asarray(self._ask("predict", embeddings))
         if codec.head_classes is not None:
             raw = _class_ids_of(raw, codec.head_classes)
@@ -60,6 +62,8 @@ class ArrayAdapter:
         """Return checked probabilities for embeddings `[n, embedding_size]`."""
         if not callable(getattr(self.head, "predict_proba", None)):
             raise NoProbabilitiesError(_no_probabilities(self.head))
+        if not len(embeddings):
+            return np.zeros((0, codec.num_classes), dtype=embeddings.dtype)
         raw = self._ask("predict_proba", embeddings)
         if codec.multi_label and isinstance(raw, list):
             raw = _stack_outputs(raw, self.head, codec.num_classes)
