@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -14,16 +13,12 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
 from setfit_core.data import check_texts
-from setfit_core.embedding import embed, embedding_size, limited_length
-from setfit_core.errors import ArgumentError, InputError, UnfittedHeadError
+from setfit_core.embedding import embed
+from setfit_core.errors import ArgumentError, UnfittedHeadError
+from setfit_core.head_phase import HeadPhase, plan_head_phase
 from setfit_core.heads.adapters import adapter_for, to_array, unfitted
 from setfit_core.heads.construction import head_recipe
-from setfit_core.heads.fitting import (
-    HeadTraining,
-    fit_array_head,
-    fit_differentiable_head,
-    rehearse_array_head,
-)
+from setfit_core.heads.fitting import HeadTraining
 from setfit_core.heads.held import HeadSetting, HeldHead
 from setfit_core.heads.multilabel import STRATEGIES
 from setfit_core.labelling import Labelling
@@ -37,16 +32,6 @@ DEFAULT_HEAD: Final = "logistic"
 DIFFERENTIABLE_HEAD: Final = "linear"
 
 Component = Literal["body", "head"]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What a training will do: checked texts and targets, and a head of the right size."""
-
-    texts: list[str]
-    held: HeldHead
-    codec: LabelCodec
-    targets: IntArray
 
 
 class SetFitModel:
@@ -323,12 +308,9 @@ class SetFitModel:
             InputError: If texts or labels can't be used.
             HeadError: If the head can't be trained on them.
         """
-        plan = self._plan(x_train, y_train)
-        if not plan.held.differentiable:
-            rehearse_array_head(
-                plan.held.head, plan.codec, plan.targets, features=embedding_size(self.model_body), seed=seed
-            )
-        return plan.codec, plan.targets
+        phase = self._head_phase(x_train, y_train)
+        phase.rehearse(seed)
+        return phase.codec, phase.targets
 
     def fit(
         self,
@@ -365,30 +347,14 @@ class SetFitModel:
             show_progress_bar=show_progress_bar,
             seed=seed,
         )
-        plan = self._plan(x_train, y_train)
-        if plan.held.differentiable:
-            fit_differentiable_head(
-                plan.held.head,
-                self.model_body,
-                plan.texts,
-                plan.targets,
-                normalize=self.normalize_embeddings,
-                training=training,
-            )
-        else:
-            with limited_length(self.model_body, max_length):
-                embeddings = embed(self.model_body, plan.texts, normalize=self.normalize_embeddings)
-            fit_array_head(plan.held.head, to_array(embeddings), plan.targets, seed=seed)
-        self._held, self._labelling.codec = plan.held, plan.codec
+        phase = self._head_phase(x_train, y_train)
+        phase.run(training)
+        self._held, self._labelling.codec = phase.held, phase.codec
 
-    def _plan(self, x_train: Sequence[str], y_train: Sequence[Any]) -> _Plan:
-        texts, labels = check_texts(x_train), list(y_train)
-        if len(texts) != len(labels):
-            msg = f"There are {len(texts)} texts but {len(labels)} labels. Every text needs one label (or label row)."
-            raise InputError(msg)
-        codec, targets = self._labelling.learn(labels)
-        held = self._setting.sized(self._held, codec, targets, texts[0], normalize=self.normalize_embeddings)
-        return _Plan(texts, held, codec, targets)
+    def _head_phase(self, x_train: Sequence[str], y_train: Sequence[Any]) -> HeadPhase:
+        return plan_head_phase(
+            self._setting, self._held, self._labelling, x_train, y_train, normalize=self.normalize_embeddings
+        )
 
     def freeze(self, component: Component | None = None) -> None:
         """Keep the body's and/or the head's parameters from being trained; None means both.

@@ -1,0 +1,85 @@
+"""The head phase: training a model's head on labelled texts, planned and checked before it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+
+from setfit_core.data import check_texts
+from setfit_core.embedding import embed, embedding_size, limited_length
+from setfit_core.errors import InputError
+from setfit_core.heads.adapters import to_array
+from setfit_core.heads.fitting import HeadTraining, fit_array_head, fit_differentiable_head, rehearse_array_head
+from setfit_core.heads.held import HeadSetting, HeldHead
+from setfit_core.labelling import Labelling
+from setfit_core.labels import IntArray, LabelCodec
+
+
+@dataclass(frozen=True)
+class HeadPhase:
+    """A head phase that can be run: checked texts and targets, and a head of the right size.
+
+    Attributes:
+        body: The body.
+        normalize: Whether embeddings are scaled to length 1.
+        held: The head that will be trained; the model's own, or a new one of the right size.
+        texts: The training texts.
+        codec: How their labels map to class ids.
+        targets: The class ids `[n]`, or 0/1 indicators `[n, num_classes]`.
+    """
+
+    body: SentenceTransformer
+    normalize: bool
+    held: HeldHead
+    texts: list[str]
+    codec: LabelCodec
+    targets: IntArray
+
+    def rehearse(self, seed: int) -> None:
+        """Train a copy of a non-differentiable head on noise, to learn whether it takes these labels.
+
+        Raises:
+            HeadError: If it doesn't.
+        """
+        if not self.held.differentiable:
+            features = embedding_size(self.body)
+            rehearse_array_head(self.held.head, self.codec, self.targets, features=features, seed=seed)
+
+    def run(self, training: HeadTraining) -> None:
+        """Train the head, in place."""
+        head = self.held.head
+        if self.held.differentiable:
+            fit_differentiable_head(
+                head, self.body, self.texts, self.targets, normalize=self.normalize, training=training
+            )
+            return
+        with limited_length(self.body, training.max_length):
+            embeddings = embed(self.body, self.texts, normalize=self.normalize)
+        fit_array_head(head, to_array(embeddings), self.targets, seed=training.seed)
+
+
+def plan_head_phase(
+    setting: HeadSetting,
+    held: HeldHead,
+    labelling: Labelling,
+    texts: Sequence[str],
+    labels: Sequence[Any],
+    *,
+    normalize: bool,
+) -> HeadPhase:
+    """Check texts, labels and head, changing none of them.
+
+    Raises:
+        InputError: If texts or labels can't be used.
+        HeadError: If a differentiable head can't be trained on them.
+    """
+    checked, rows = check_texts(texts), list(labels)
+    if len(checked) != len(rows):
+        msg = f"There are {len(checked)} texts but {len(rows)} labels. Every text needs one label (or label row)."
+        raise InputError(msg)
+    codec, targets = labelling.learn(rows)
+    sized = setting.sized(held, codec, targets, checked[0], normalize=normalize)
+    return HeadPhase(setting.body, normalize, sized, checked, codec, targets)
