@@ -42,8 +42,7 @@ def embed(
         InputError: If the body returns NaN or infinity for a text.
     """
     if not texts:
-        size = body.get_embedding_dimension() or embedding_size(body)
-        return torch.zeros((0, size), device=body.device)
+        return torch.zeros((0, embedding_size(body)), device=body.device)
     embeddings = body.encode(
         list(texts),
         batch_size=batch_size,
@@ -64,6 +63,12 @@ def embed(
     return embeddings
 
 
+def default_prompt(body: SentenceTransformer) -> str | None:
+    """Return the text that the body puts before every text; None for most bodies."""
+    name = body.default_prompt_name
+    return None if name is None else body.prompts.get(name)
+
+
 def body_output(body: SentenceTransformer, texts: Sequence[str], *, normalize: bool = False) -> dict[str, Any]:
     """Run the body on a batch and return all of its output, with gradients if they are enabled.
 
@@ -71,11 +76,14 @@ def body_output(body: SentenceTransformer, texts: Sequence[str], *, normalize: b
         The body's dictionary: `sentence_embedding` `[n, embedding_size]`, and what else it computes, such as
         `input_ids`, `attention_mask` and `token_embeddings`.
     """
+    # The prompt and the truncation that encode applies by itself.
     features = {
         key: value.to(body.device) if isinstance(value, Tensor) else value
-        for key, value in body.preprocess(list(texts)).items()
+        for key, value in body.preprocess(list(texts), prompt=default_prompt(body)).items()
     }
     output = dict(body(features))
+    if body.truncate_dim is not None:
+        output[EMBEDDING] = output[EMBEDDING][..., : body.truncate_dim]
     if normalize:
         output[EMBEDDING] = nn.functional.normalize(output[EMBEDDING], p=2, dim=1)
     return output
@@ -133,6 +141,10 @@ class FrozenFeatures(dict[str, Any]):
     def get(self, key: str, default: Any = None) -> Any:
         """Return a value of the body's output, computing it if need be."""
         return self[key] if key in self else default  # noqa: SIM401  # dict.get would not complete the output
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Return a value of the body's output, computing it if need be; only an unknown key gets the default."""
+        return self[key] if key in self else super().setdefault(key, default)
 
     def pop(self, key: str, *default: Any) -> Any:
         """Remove and return a value, computing it if need be."""

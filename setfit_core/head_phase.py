@@ -8,9 +8,8 @@ from typing import Any
 
 from sentence_transformers import SentenceTransformer
 
-from setfit_core.data import check_texts
-from setfit_core.embedding import embed, embedding_size, limited_length
-from setfit_core.errors import InputError
+from setfit_core.data import check_texts, read_examples
+from setfit_core.embedding import embed, limited_length
 from setfit_core.heads.adapters import to_array
 from setfit_core.heads.fitting import HeadTraining, fit_array_head, fit_differentiable_head, rehearse_array_head
 from setfit_core.heads.held import HeadSetting, HeldHead
@@ -39,14 +38,16 @@ class HeadPhase:
     targets: IntArray
 
     def rehearse(self, seed: int) -> None:
-        """Train a copy of a non-differentiable head on noise, to learn whether it takes these labels.
+        """Train a copy of a non-differentiable head on the body's embeddings of today.
+
+        A differentiable one was tried when the phase was planned.
 
         Raises:
-            HeadError: If it doesn't.
+            HeadError: If the head does not take these labels.
         """
         if not self.held.differentiable:
-            features = embedding_size(self.body)
-            rehearse_array_head(self.held.head, self.codec, self.targets, features=features, seed=seed)
+            embeddings = to_array(embed(self.body, self.texts, normalize=self.normalize, show_progress_bar=False))
+            rehearse_array_head(self.held.head, self.codec, embeddings, self.targets, seed=seed)
 
     def run(self, training: HeadTraining) -> None:
         """Train the head, in place."""
@@ -57,7 +58,9 @@ class HeadPhase:
             )
             return
         with limited_length(self.body, training.max_length):
-            embeddings = embed(self.body, self.texts, normalize=self.normalize)
+            # None leaves it to the logging level whether a bar is shown.
+            bar = None if training.show_progress_bar else False
+            embeddings = embed(self.body, self.texts, normalize=self.normalize, show_progress_bar=bar)
         fit_array_head(head, to_array(embeddings), self.targets, seed=training.seed)
 
 
@@ -76,10 +79,7 @@ def plan_head_phase(
         InputError: If texts or labels can't be used.
         HeadError: If a differentiable head can't be trained on them.
     """
-    checked, rows = check_texts(texts), list(labels)
-    if len(checked) != len(rows):
-        msg = f"There are {len(checked)} texts but {len(rows)} labels. Every text needs one label (or label row)."
-        raise InputError(msg)
-    codec, targets = labelling.learn(rows)
-    sized = setting.sized(held, codec, targets, checked[0], normalize=normalize)
-    return HeadPhase(setting.body, normalize, sized, checked, codec, targets)
+    examples = read_examples((check_texts(texts), labels), what="training data")
+    codec, targets = labelling.learn(examples.labels)
+    sized = setting.sized(held, codec, examples.texts, targets, normalize=normalize)
+    return HeadPhase(setting.body, normalize, sized, examples.texts, codec, targets)

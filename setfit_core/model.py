@@ -297,8 +297,8 @@ class SetFitModel:
     ) -> tuple[LabelCodec, IntArray]:
         """Find out what would keep the model from being trained on this data, without training or changing it.
 
-        Texts and labels are checked, the head's outputs are counted, and a copy of a non-differentiable head is
-        fitted on random embeddings with these labels.
+        Texts and labels are checked, and a copy of the head is trained: a differentiable one for a single step, any
+        other on the embeddings of all texts.
 
         Returns:
             How labels will map to class ids, and the class ids `[n]` that the head will be trained on; 0/1

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from setfit_core.errors import HeadOutputError, NoProbabilitiesError, UnfittedHeadError
+from setfit_core.errors import HeadError, HeadOutputError, NoProbabilitiesError, UnfittedHeadError
 from setfit_core.heads.outputs import check_class_ids, check_probabilities, head_name
 from setfit_core.labels import IntArray, Label, LabelCodec
 
@@ -35,9 +35,9 @@ def adapter_for(head: Any) -> HeadAdapter:
 
 
 def to_array(tensor: torch.Tensor) -> npt.NDArray[Any]:
-    """Return a tensor as an array on the CPU; bfloat16, which NumPy lacks, as float32."""
+    """Return a tensor as an array on the CPU; half precision, of which NumPy and heads know little, as float32."""
     tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
+    return (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
 
 
 class ArrayAdapter:
@@ -54,7 +54,7 @@ class ArrayAdapter:
         if codec.head_classes is not None:
             raw = _class_ids_of(raw, codec.head_classes)
         if codec.multi_label:
-            raw = _whole(raw)
+            raw = _whole(raw.reshape(-1, 1) if codec.num_classes == 1 else raw)
         n, classes = len(embeddings), codec.num_classes
         return check_class_ids(raw, self.head, (n, classes) if codec.multi_label else (n,), classes)
 
@@ -67,6 +67,8 @@ class ArrayAdapter:
         raw = self._ask("predict_proba", embeddings)
         if codec.multi_label and isinstance(raw, list):
             raw = _stack_outputs(raw, self.head, codec.num_classes)
+        elif codec.multi_label and codec.num_classes == 1:  # scikit-learn takes one label for a binary problem
+            raw = np.asarray(raw)[:, -1:]
         return check_probabilities(raw, self.head, len(embeddings), codec.num_classes, multi_label=codec.multi_label)
 
     def _ask(self, method: str, embeddings: npt.NDArray[Any]) -> Any:
@@ -76,6 +78,8 @@ class ArrayAdapter:
             return getattr(self.head, method)(embeddings)
         except NotFittedError as error:
             raise UnfittedHeadError(unfitted(self.head)) from error
+        except Exception as error:
+            raise HeadError(_failed(self.head, method, error)) from error
 
 
 class DifferentiableAdapter:
@@ -89,8 +93,9 @@ class DifferentiableAdapter:
         with evaluation_mode(self.head):
             raw = self._ask("predict", embeddings)
             if not codec.multi_label and raw.size and raw.dtype.kind in "iu" and raw.max() >= codec.num_classes:
-                # A surplus output won: the classes that were trained are asked alone.
-                return np.asarray(self.probabilities(embeddings, codec).argmax(axis=1))
+                outputs = self._ask("predict_proba", embeddings).shape[-1]
+                if raw.max() < outputs:  # a surplus output won: the classes that were trained are asked alone
+                    return np.asarray(self.probabilities(embeddings, codec).argmax(axis=1))
         n, classes = len(embeddings), codec.num_classes
         if codec.multi_label:
             raw = _whole(raw[:, :classes] if raw.ndim == 2 else raw)
@@ -110,7 +115,10 @@ class DifferentiableAdapter:
         return kept if codec.multi_label else _renormalised(kept)
 
     def _ask(self, method: str, embeddings: torch.Tensor) -> npt.NDArray[Any]:
-        output = getattr(self.head, method)(self._placed(embeddings))
+        try:
+            output = getattr(self.head, method)(self._placed(embeddings))
+        except Exception as error:
+            raise HeadError(_failed(self.head, method, error)) from error
         if not isinstance(output, torch.Tensor):
             msg = (
                 f"{head_name(self.head)}.{method} returned {type(output).__name__}; a differentiable head returns a "
@@ -146,6 +154,10 @@ def unfitted(head: Any) -> str:
         f"The head {head_name(head)} has not been trained, so it can't predict. Train the model with Trainer.train() "
         "or model.fit(texts, labels), or load a trained one with SetFitModel.from_pretrained(folder)."
     )
+
+
+def _failed(head: Any, method: str, error: Exception) -> str:
+    return f"{head_name(head)}.{method} failed on the embeddings with {type(error).__name__}: {error}"
 
 
 def _no_probabilities(head: Any) -> str:

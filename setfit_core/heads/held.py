@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -43,9 +43,12 @@ class HeldHead:
         return isinstance(self.head, nn.Module)
 
     def placed(self, device: Any) -> HeldHead:
-        """Move a differentiable head to a torch device, in place, and return this."""
+        """Move a differentiable head to a torch device, in evaluation mode, in place, and return this.
+
+        Prediction from several threads is only safe if none of them has to switch the mode.
+        """
         if isinstance(self.head, nn.Module):
-            self.head.to(device)
+            self.head.to(device).eval()
         return self
 
 
@@ -99,28 +102,32 @@ class HeadSetting:
             head = multi_label_head(head, self.multi_target_strategy)
         return HeldHead(head, recipe, built_with).placed(self.body.device)
 
-    def sized(self, held: HeldHead, codec: LabelCodec, targets: IntArray, text: str, *, normalize: bool) -> HeldHead:
+    def sized(
+        self, held: HeldHead, codec: LabelCodec, texts: Sequence[str], targets: IntArray, *, normalize: bool
+    ) -> HeldHead:
         """Return a head with an output for each class: this one, or one built anew if its size was left open.
 
         Args:
             held: The head. A non-differentiable one has no size before it is fitted and is returned.
             codec: The labels that it is to learn.
-            targets: The class ids that it will be trained on.
-            text: A training text, to ask the head about.
+            texts: The training texts, some of which the head is tried on.
+            targets: Their class ids.
             normalize: Whether embeddings are scaled to length 1.
 
         Raises:
             TooFewOutputsError: If the size was set and is too small.
-            HeadError: If the head fails on the body's output, or its loss on the labels.
+            HeadError: If the head can't be trained on the body's output and these labels.
         """
         if not held.differentiable:
             return held
-        outputs = count_outputs(held.head, self.body, text, normalize=normalize)
+        outputs = count_outputs(held.head, self.body, texts[0], normalize=normalize)
         wanted = len(codec.labels) if codec.given and not codec.multi_label else codec.num_classes
         recipe = held.recipe
         if outputs != wanted and recipe and recipe.accepts("out_features") and "out_features" not in recipe.params:
             logger.info("The head has %d outputs; one with %d takes its place.", outputs, wanted)
+            trainable = any(parameter.requires_grad for parameter in held.head.parameters())
             held = self.build(recipe, wanted)
-            outputs = count_outputs(held.head, self.body, text, normalize=normalize)
-        rehearse_differentiable_head(held.head, codec, targets, outputs)
+            held.head.requires_grad_(trainable)
+            outputs = count_outputs(held.head, self.body, texts[0], normalize=normalize)
+        rehearse_differentiable_head(held.head, self.body, codec, texts, targets, outputs=outputs, normalize=normalize)
         return held

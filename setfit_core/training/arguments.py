@@ -16,6 +16,7 @@ from sentence_transformers.sentence_transformer.losses import (
 from torch import nn
 
 from setfit_core.errors import ArgumentError
+from setfit_core.values import count, is_number, one_of, positive_integer, rate, seed_value
 
 SAMPLING_STRATEGIES: Final = ("oversampling", "undersampling", "unique")
 INTERVALS: Final = ("no", "steps", "epoch")
@@ -119,28 +120,26 @@ class TrainingArguments:
     greater_is_better: bool = False
 
     def __post_init__(self) -> None:
-        self._set_pair("batch_size", _positive_integer)
-        self._set_pair("num_epochs", _count)
-        self._set_pair("body_learning_rate", _rate)
-        object.__setattr__(self, "head_learning_rate", float(_rate("head_learning_rate", self.head_learning_rate)))
-        object.__setattr__(self, "l2_weight", float(_rate("l2_weight", self.l2_weight)))
+        self._set_pair("batch_size", positive_integer)
+        self._set_pair("num_epochs", count)
+        self._set_pair("body_learning_rate", rate)
+        object.__setattr__(self, "head_learning_rate", rate("head_learning_rate", self.head_learning_rate))
+        object.__setattr__(self, "l2_weight", rate("l2_weight", self.l2_weight))
         for name in ("logging_steps", "save_steps"):
-            _positive_integer(name, getattr(self, name))
+            positive_integer(name, getattr(self, name))
         for name in ("num_iterations", "max_length", "eval_steps", "save_total_limit"):
             if getattr(self, name) is not None:
-                _positive_integer(name, getattr(self, name))
+                positive_integer(name, getattr(self, name))
         for name in ("max_steps", "eval_max_steps"):
             if getattr(self, name) != -1:
-                _positive_integer(name, getattr(self, name), " (or -1 for no limit)")
-        _one_of("sampling_strategy", self.sampling_strategy, SAMPLING_STRATEGIES)
+                positive_integer(name, getattr(self, name), " (or -1 for no limit)")
+        one_of("sampling_strategy", self.sampling_strategy, SAMPLING_STRATEGIES)
         for name in ("logging_strategy", "eval_strategy", "save_strategy"):
-            _one_of(name, getattr(self, name), INTERVALS)
-        if not _is_number(self.warmup_proportion) or not 0 <= self.warmup_proportion <= 1:
+            one_of(name, getattr(self, name), INTERVALS)
+        if not is_number(self.warmup_proportion) or not 0 <= self.warmup_proportion <= 1:
             msg = f"warmup_proportion is {self.warmup_proportion!r}. It is a share of the steps: give 0.0 to 1.0."
             raise ArgumentError(msg)
-        if not _is_integer(self.seed) or not 0 <= self.seed < 2**32:
-            msg = f"seed is {self.seed!r}. Give an integer from 0 to 2**32 - 1."
-            raise ArgumentError(msg)
+        seed_value(self.seed)
         if self.loss in _LABEL_LOSSES:
             msg = (
                 f"loss is {self.loss.__name__}, which takes texts with class labels; the embedding phase trains on "
@@ -235,38 +234,3 @@ class TrainingArguments:
     def update(self, arguments: Mapping[str, Any], ignore_extra: bool = False) -> TrainingArguments:
         """Return new arguments with some of them changed; see `from_dict`."""
         return self.from_dict({**self.to_dict(), **arguments}, ignore_extra=ignore_extra)
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # NaN
-
-
-def _positive_integer(name: str, value: Any, addition: str = "") -> int:
-    if not _is_integer(value) or value < 1:
-        msg = f"{name} is {value!r}. Give an integer of 1 or more{addition}."
-        raise ArgumentError(msg)
-    return int(value)
-
-
-def _count(name: str, value: Any) -> int:
-    if not _is_integer(value) or value < 0:
-        msg = f"{name} is {value!r}. Give an integer of 0 or more; 0 leaves a phase out."
-        raise ArgumentError(msg)
-    return int(value)
-
-
-def _rate(name: str, value: Any) -> float:
-    if not _is_number(value) or not 0 <= value < float("inf"):
-        msg = f"{name} is {value!r}. Give a number of 0 or more."
-        raise ArgumentError(msg)
-    return float(value)
-
-
-def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        msg = f"{name} is {value!r}. It is one of {', '.join(repr(choice) for choice in choices)}."
-        raise ArgumentError(msg)

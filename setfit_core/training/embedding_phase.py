@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from datasets import Dataset
 from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
-from setfit_core.embedding import limited_length
+from setfit_core.embedding import default_prompt, limited_length
 from setfit_core.randomness import isolated_random_state
 from setfit_core.training.arguments import TrainingArguments
 
@@ -54,7 +53,7 @@ def train_body(
 ) -> list[dict[str, float]]:
     """Fine-tune the body and return the log history.
 
-    The global random state is as before afterwards, and so is the body's mode (train or eval).
+    The global random state is as before afterwards, and the body is in evaluation mode.
     """
     logger.info(
         "Embedding phase: %d pairs, batches of %d pairs, %d epochs.",
@@ -62,22 +61,23 @@ def train_body(
         args.embedding_batch_size,
         args.embedding_num_epochs,
     )
-    training = body.training
     output_dir = Path(args.output_dir)
     is_new = not output_dir.exists()
     with isolated_random_state(args.seed), limited_length(body, args.max_length):
         trainer = EmbeddingTrainer(
             model=body,
-            args=_trainer_arguments(args, body.device, evaluate=eval_pairs is not None),
+            args=_trainer_arguments(args, body, evaluate=eval_pairs is not None),
             train_dataset=train_pairs,
             eval_dataset=eval_pairs,
             loss=args.loss(body),
             callbacks=cast("list[TrainerCallback]", list(callbacks)),  # classes are allowed, too, unlike the stub says
         )
+        if not args.show_progress_bar:
+            trainer.remove_callback(PrinterCallback)
         try:
             trainer.train()
         finally:
-            body.train(training)
+            body.eval()
             if is_new and args.save_strategy == "no":
                 # transformers makes the folder all the same; one that something was written into stays.
                 with contextlib.suppress(OSError):
@@ -87,9 +87,9 @@ def train_body(
 
 
 def _trainer_arguments(
-    args: TrainingArguments, device: torch.device, *, evaluate: bool
+    args: TrainingArguments, body: SentenceTransformer, *, evaluate: bool
 ) -> SentenceTransformerTrainingArguments:
-    cuda = device.type == "cuda"
+    cuda = body.device.type == "cuda"
     return SentenceTransformerTrainingArguments(
         output_dir=args.output_dir,
         per_device_train_batch_size=args.embedding_batch_size,
@@ -97,12 +97,14 @@ def _trainer_arguments(
         num_train_epochs=args.embedding_num_epochs,
         max_steps=args.max_steps,
         learning_rate=args.body_embedding_learning_rate,
-        warmup_steps=args.warmup_proportion,
+        # Below 1 it is a share of the steps; 1.0 would be a single step.
+        warmup_steps=min(args.warmup_proportion, 1 - 1e-9),
+        prompts=default_prompt(body),
         weight_decay=args.l2_weight,
         fp16=args.use_amp and cuda,
         bf16=args.use_amp and not cuda,
         seed=args.seed,
-        use_cpu=device.type == "cpu",
+        use_cpu=body.device.type == "cpu",
         dataloader_pin_memory=cuda,
         disable_tqdm=not args.show_progress_bar,
         report_to=args.report_to,

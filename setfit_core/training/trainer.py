@@ -68,6 +68,9 @@ class Trainer:
         self.log_history: list[dict[str, float]] = []
         self._train = None if train_dataset is None else self._read(train_dataset, "training data set")
         self._eval = None if eval_dataset is None else self._read(eval_dataset, "evaluation data set")
+        if model is not None and not isinstance(model, SetFitModel):
+            msg = f"model is a {type(model).__name__}. Pass a SetFitModel, such as SetFitModel.from_pretrained(...)."
+            raise ArgumentError(msg)
         if (model is None) == (model_init is None):
             msg = "Trainer needs a model or a model_init that makes one, and not both."
             raise ArgumentError(msg)
@@ -90,7 +93,6 @@ class Trainer:
         """
         args = args or self.args
         examples = self._training_examples()
-        self._check_evaluation(args)
         self._train_embeddings(examples, self._eval, args)
         self.train_classifier(args=args)
 
@@ -165,8 +167,8 @@ class Trainer:
         if examples is None:
             msg = "There is nothing to evaluate on. Pass a data set, or eval_dataset when the Trainer is made."
             raise InputError(msg)
-        predicted = self.model.predict(examples.texts, use_labels=False, as_numpy=True)
         expected = self.model.label_columns(examples.labels)
+        predicted = self.model.predict(examples.texts, use_labels=False, as_numpy=True)
         metrics = compute_metric(self.metric, predicted, expected, self.metric_kwargs)
         prefix = f"{metric_key_prefix}_" if metric_key_prefix else ""
         return {f"{prefix}{name}": value for name, value in metrics.items()}
@@ -176,6 +178,9 @@ class Trainer:
         self.callbacks.append(callback)
 
     def _train_embeddings(self, examples: Examples, evaluation: Examples | None, args: TrainingArguments) -> None:
+        if args.eval_strategy != "no" and evaluation is None:
+            msg = f"eval_strategy is {args.eval_strategy!r}, but there is no eval_dataset. Pass one, or use 'no'."
+            raise ArgumentError(msg)
         codec, targets = self.model.validate(examples.texts, examples.labels, seed=args.seed)
         columns = None if evaluation is None else codec.columns(evaluation.labels, number_unknown=True)
         if not any(parameter.requires_grad for parameter in self.model.model_body.parameters()):
@@ -216,11 +221,6 @@ class Trainer:
             msg = "Texts and labels belong together: give both, or neither."
             raise InputError(msg)
         return read_examples((check_texts(texts), labels))
-
-    def _check_evaluation(self, args: TrainingArguments) -> None:
-        if args.eval_strategy != "no" and self._eval is None:
-            msg = f"eval_strategy is {args.eval_strategy!r}, but there is no eval_dataset. Pass one, or use 'no'."
-            raise ArgumentError(msg)
 
 
 def _made(model_init: ModelInit) -> SetFitModel:

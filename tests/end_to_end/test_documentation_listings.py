@@ -20,13 +20,16 @@ def body_id(minilm_path):
     return str(minilm_path)
 
 
-@pytest.fixture(scope="module", params=["static", pytest.param("transformer", marks=pytest.mark.slow)])
-def trained_body_id(request, body_id, static_body_factory, tmp_path_factory):
-    if request.param == "transformer":
-        return body_id
+@pytest.fixture(scope="module")
+def static_body_id(static_body_factory, tmp_path_factory):
     folder = tmp_path_factory.mktemp("static")
     static_body_factory().save_pretrained(str(folder), create_model_card=False)
     return str(folder)
+
+
+@pytest.fixture(scope="module", params=["static", pytest.param("transformer", marks=pytest.mark.slow)])
+def trained_body_id(request, body_id, static_body_id):
+    return body_id if request.param == "transformer" else static_body_id
 
 
 @pytest.fixture(scope="module")
@@ -125,14 +128,14 @@ def test_training_with_a_differentiable_head(trained_body_id, sst2, capsys):
 
 
 @pytest.mark.data
-def test_training_with_a_linear_svc(trained_body_id, sst2):
+def test_training_with_a_linear_svc(static_body_id, sst2):
     from sentence_transformers import SentenceTransformer
     from sklearn.svm import LinearSVC
 
     from setfit_core import SetFitModel, Trainer, TrainingArguments, sample_dataset
 
     # Initializing a new SetFit model
-    model_body = SentenceTransformer(trained_body_id)
+    model_body = SentenceTransformer(static_body_id)
     model_head = LinearSVC()
     model = SetFitModel(model_body, model_head)
 
@@ -169,6 +172,3 @@ def test_training_with_a_linear_svc(trained_body_id, sst2):
     )
     assert preds.dtype == torch.int64
     assert set(preds.tolist()) <= {0, 1}
-    if model.model_body[0].__class__.__name__ == "Transformer":
-        assert repr(preds) == "tensor([1, 0, 0])"
-        assert metrics["accuracy"] > 0.6

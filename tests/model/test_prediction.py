@@ -341,6 +341,7 @@ def test_prediction_leaves_modes_and_the_random_state_alone(body, texts, topics,
     torch.manual_seed(1)
     np.random.seed(1)
     model.predict(texts)
-    model.fit(texts, topics, show_progress_bar=False)
     assert model.model_head.training
+    model.fit(texts, topics, show_progress_bar=False)
+    assert not model.model_head.training
     assert (torch.rand(1), np.random.rand(1)) == expected

@@ -302,11 +302,11 @@ class Wide(BadLoss):
 @pytest.mark.parametrize(
     ("head", "labels", "error", "words"),
     [
-        (LogisticRegression(C=-1), None, HeadError, "can't be trained on these labels.*4, 4 a class.*C"),
+        (LogisticRegression(C=-1), None, HeadError, "can't be trained on these labels, 8 texts .4, 4 a class.*'C'"),
         (KNeighborsClassifier(n_neighbors=50), None, HeadError, "n_neighbors"),
         (Unlearnable(), None, HeadError, "the moon is full"),
         (NoLogits(), None, HeadOutputError, "key 'logits'"),
-        (BadLoss(), None, HeadError, r"loss of BadLoss.*nn.CrossEntropyLoss"),
+        (BadLoss(), None, HeadError, r"BadLoss can't be trained.*get_loss_fn failed.*nn.CrossEntropyLoss"),
         (Wide(1), None, TooFewOutputsError, "1 outputs, but the training data has 2 classes"),
         (None, ["sport"] * 8, LabelError, "at least two classes"),
         (None, ["sport"] * 7 + [None], LabelError, "row 7 is None"),
@@ -388,3 +388,15 @@ def test_model_init_makes_the_model(static_body_factory, texts, topics, quiet, t
     )
     run.train()
     assert run.model.predict(texts[0]) == "sport"
+
+
+def test_warmup_may_take_all_steps(trainer):
+    run = trainer(max_steps=4, warmup_proportion=1.0, logging_steps=1, body_learning_rate=1e-3)
+    run.train()
+    rates = [entry["learning_rate"] for entry in run.log_history if "learning_rate" in entry]
+    assert rates == pytest.approx([0, 0.25e-3, 0.5e-3, 0.75e-3])
+
+
+def test_without_a_progress_bar_nothing_is_printed(trainer, capsys):
+    trainer("linear", max_steps=1).train()
+    assert capsys.readouterr() == ("", "")
