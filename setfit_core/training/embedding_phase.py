@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from datasets import Dataset
 from sentence_transformers import (
@@ -49,7 +49,7 @@ def train_body(
     args: TrainingArguments,
     train_pairs: Dataset,
     eval_pairs: Dataset | None,
-    callbacks: Sequence[TrainerCallback | type[TrainerCallback]],
+    callbacks: Sequence[TrainerCallback],
 ) -> list[dict[str, float]]:
     """Fine-tune the body and return the log history.
 
@@ -70,7 +70,7 @@ def train_body(
             train_dataset=train_pairs,
             eval_dataset=eval_pairs,
             loss=args.loss(body),
-            callbacks=cast("list[TrainerCallback]", list(callbacks)),  # classes are allowed, too, unlike the stub says
+            callbacks=list(callbacks),
         )
         if not args.show_progress_bar:
             trainer.remove_callback(PrinterCallback)

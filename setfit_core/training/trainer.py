@@ -64,7 +64,9 @@ class Trainer:
         self.column_mapping = column_mapping
         self.metric = metric
         self.metric_kwargs = dict(metric_kwargs or {})
-        self.callbacks = list(callbacks or ())
+        self.callbacks: list[TrainerCallback] = []
+        for callback in callbacks or ():
+            self.add_callback(callback)
         self.log_history: list[dict[str, float]] = []
         self._train = None if train_dataset is None else self._read(train_dataset, "training data set")
         self._eval = None if eval_dataset is None else self._read(eval_dataset, "evaluation data set")
@@ -174,8 +176,19 @@ class Trainer:
         return {f"{prefix}{name}": value for name, value in metrics.items()}
 
     def add_callback(self, callback: TrainerCallback | type[TrainerCallback]) -> None:
-        """Add a callback of transformers to the embedding phase."""
-        self.callbacks.append(callback)
+        """Add a callback of transformers, or its class, to the embedding phase."""
+        self.callbacks.append(callback() if isinstance(callback, type) else callback)
+
+    def pop_callback(self, callback: TrainerCallback | type[TrainerCallback]) -> TrainerCallback | None:
+        """Take out a callback, given itself or by its class, and return it; None if it isn't there."""
+        for place, known in enumerate(self.callbacks):
+            if known is callback or (isinstance(callback, type) and isinstance(known, callback)):
+                return self.callbacks.pop(place)
+        return None
+
+    def remove_callback(self, callback: TrainerCallback | type[TrainerCallback]) -> None:
+        """Take out a callback, given itself or by its class."""
+        self.pop_callback(callback)
 
     def _train_embeddings(self, examples: Examples, evaluation: Examples | None, args: TrainingArguments) -> None:
         if args.eval_strategy != "no" and evaluation is None:

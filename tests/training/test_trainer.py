@@ -130,6 +130,18 @@ def test_callbacks_hear_of_steps_logs_and_evaluations(trainer, texts, topics):
     assert [set(m) & {"eval_embedding_loss"} for m in recorder.metrics] == [{"eval_embedding_loss"}] * 2
 
 
+def test_callbacks_are_added_by_class_and_taken_out_again(trainer):
+    kept = Recorder()
+    run = trainer(callbacks=[Recorder, kept], max_steps=1)
+    taken = run.pop_callback(Recorder)
+    assert isinstance(taken, Recorder)
+    assert taken is not kept
+    run.train()
+    assert (taken.steps, kept.steps) == (0, 1)
+    run.remove_callback(kept)
+    assert run.pop_callback(Recorder) is None
+
+
 def test_nothing_is_written_unless_asked_for(trainer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trainer(max_steps=1, output_dir="checkpoints").train()
