@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from setfit_core.errors import ArgumentError, InputError, LabelError
-from setfit_core.labels import plain_label
+from setfit_core.labels import is_column, label_rows, plain_label
 
 DatasetT = TypeVar("DatasetT")
 
@@ -36,19 +36,26 @@ def check_texts(texts: Any) -> list[str]:
         texts: An iterable of strings, NumPy strings included.
 
     Raises:
-        InputError: If it is a single string, not iterable, or holds anything but strings; the message names the
-            first such row.
+        InputError: If it is a single string, a mapping or frame of columns, not iterable, or holds anything but
+            strings; the message names the first such row.
     """
-    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+    if isinstance(texts, Mapping) or _is_frame(texts):
+        msg = f"Expected a list of texts, but got a {type(texts).__name__}. Pass its text column, such as data['text']."
+        raise InputError(msg)
+    if not is_column(texts):
         msg = f"Expected a list of texts, but got {type(texts).__name__}. Put the text into a list."
         raise InputError(msg)
     checked = list(texts)
     for row, text in enumerate(checked):
         if not isinstance(text, str):
-            what = "missing" if text is None or text != text else f"a {type(text).__name__}"  # NaN
+            what = "missing" if _is_missing(text) else f"a {type(text).__name__}"
             msg = f"The text in row {row} is {what} ({text!r}), not a string. Remove the row or convert it with str()."
             raise InputError(msg)
-    return [str(text) for text in checked]
+    return [str.__str__(text) for text in checked]  # a str Enum's own __str__ gives its name
+
+
+def _is_missing(text: Any) -> bool:
+    return text is None or (isinstance(text, float) and text != text) or type(text).__name__ == "NAType"  # pandas.NA
 
 
 def read_examples(dataset: Any, column_mapping: Mapping[str, str] | None = None, *, what: str = "data set") -> Examples:
@@ -60,7 +67,8 @@ def read_examples(dataset: Any, column_mapping: Mapping[str, str] | None = None,
         what: How errors name the data set.
 
     Raises:
-        InputError: If columns are missing, lengths differ, there are no rows, or a text is not a string.
+        InputError: If it is none of these, columns are missing, lengths differ, there are no rows, a text is not a
+            string, or `column_mapping` has other targets or one of them twice.
     """
     if _is_pair(dataset):
         texts, labels = dataset
@@ -69,7 +77,7 @@ def read_examples(dataset: Any, column_mapping: Mapping[str, str] | None = None,
         text_column, label_column = _mapped_columns(columns, column_mapping, what)
         texts, labels = dataset[text_column], dataset[label_column]
     checked = check_texts(texts)
-    rows = list(labels)
+    rows = label_rows(labels, f"The labels of the {what}")
     if len(checked) != len(rows):
         msg = f"The {what} has {len(checked)} texts but {len(rows)} labels. Every text needs one label (or label row)."
         raise InputError(msg)
@@ -80,7 +88,14 @@ def read_examples(dataset: Any, column_mapping: Mapping[str, str] | None = None,
 
 
 def _is_pair(dataset: Any) -> bool:
-    return isinstance(dataset, tuple | list) and len(dataset) == 2 and not isinstance(dataset[0], str)
+    """Tell a pair `(texts, labels)` from rows or frames; what a pair holds is checked when it is read."""
+    if not isinstance(dataset, tuple | list) or len(dataset) != 2:
+        return False
+    return not isinstance(dataset[0], str | Mapping) and not _is_frame(dataset[0])
+
+
+def _is_frame(data: Any) -> bool:
+    return hasattr(data, "columns") and hasattr(data, "iloc")
 
 
 def _column_names(dataset: Any, what: str) -> list[str]:
@@ -91,8 +106,20 @@ def _column_names(dataset: Any, what: str) -> list[str]:
         raise InputError(msg)
     if names is None and isinstance(dataset, Mapping):
         names = list(dataset)
-    if names is None and hasattr(dataset, "columns") and hasattr(dataset, "iloc"):
+    if names is None and _is_frame(dataset):
         names = list(dataset.columns)
+    if isinstance(dataset, list | tuple) and dataset and isinstance(dataset[0], Mapping):
+        msg = (
+            f"The {what} is a {type(dataset).__name__} of rows. Pass columns, such as {{'text': [...], 'label': "
+            "[...]}, or datasets.Dataset.from_list(rows)."
+        )
+        raise InputError(msg)
+    if isinstance(dataset, Iterable) and not hasattr(dataset, "__len__"):
+        msg = (
+            f"The {what} is a {type(dataset).__name__}, which has no length: it can only be read in a stream. Load it "
+            "without streaming, or pass datasets.Dataset.from_list(list(rows))."
+        )
+        raise InputError(msg)
     if names is None:
         msg = (
             f"The {what} is a {type(dataset).__name__}. Pass a datasets.Dataset, a pandas DataFrame, a dict of "
@@ -103,12 +130,27 @@ def _column_names(dataset: Any, what: str) -> list[str]:
 
 
 def _mapped_columns(columns: list[str], mapping: Mapping[str, str] | None, what: str) -> tuple[str, str]:
+    if mapping is not None and not isinstance(mapping, Mapping):
+        msg = (
+            f"column_mapping is {mapping!r}, not a dict. Write it as "
+            '{"<your text column>": "text", "<your label column>": "label"}.'
+        )
+        raise InputError(msg)
     mapping = dict(mapping or {})
     absent = [source for source in mapping if source not in columns]
     if absent:
         msg = f"column_mapping names {absent}, but the {what} has the columns {columns}. Correct the mapping's keys."
         raise InputError(msg)
-    found = {target: source for source, target in mapping.items()}
+    unknown = [target for target in mapping.values() if target not in (TEXT, LABEL)]
+    if unknown:
+        msg = f"column_mapping maps to {unknown}. Only 'text' and 'label' are read: leave other columns out of it."
+        raise InputError(msg)
+    found: dict[str, str] = {}
+    for source, target in mapping.items():
+        if target in found:
+            msg = f"column_mapping maps both {found[target]!r} and {source!r} to {target!r}. Keep one of them."
+            raise InputError(msg)
+        found[target] = source
     for target in (TEXT, LABEL):
         if target not in found and target in columns and target not in mapping:
             found[target] = target
@@ -138,12 +180,15 @@ def sample_dataset(dataset: DatasetT, label_column: str = LABEL, num_samples: in
         A data set of the same kind.
 
     Raises:
-        ArgumentError: If `num_samples` is not a positive integer.
-        InputError: If there is no such column.
+        ArgumentError: If `num_samples` is not a positive integer or `seed` a negative one.
+        InputError: If there is no such column, or columns differ in length.
         LabelError: If a label is missing.
     """
     if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
         msg = f"num_samples is {num_samples!r}. It says how many rows a class to draw: give an integer of 1 or more."
+        raise ArgumentError(msg)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        msg = f"seed is {seed!r}. Give an integer of 0 or more; the same seed draws the same rows."
         raise ArgumentError(msg)
     pair = _is_pair(dataset)
     source: Any = dataset
@@ -152,18 +197,29 @@ def sample_dataset(dataset: DatasetT, label_column: str = LABEL, num_samples: in
         if label_column not in columns:
             msg = f"There is no column {label_column!r}; the data set has {columns}. Pass label_column."
             raise InputError(msg)
-    labels = list(source[1] if pair else source[label_column])
+    labels = label_rows(source[1] if pair else source[label_column])
     rows = _draw(labels, num_samples, seed)
     picked: Any
     if pair:
-        picked = type(source)([[column[row] for row in rows] for column in map(list, source)])
+        picked = type(source)([_picked("texts", source[0], rows, len(labels)), [labels[row] for row in rows]])
     elif hasattr(source, "iloc"):
         picked = source.iloc[rows].reset_index(drop=True)
     elif hasattr(source, "select"):
         picked = source.select(rows)
     else:
-        picked = {name: [column[row] for row in rows] for name, column in source.items()}
+        picked = {name: _picked(name, column, rows, len(labels)) for name, column in source.items()}
     return picked  # type: ignore[no-any-return]  # the kind of the data set is only known at run time
+
+
+def _picked(name: str, column: Any, rows: list[int], length: int) -> list[Any]:
+    if not is_column(column):
+        msg = f"The column {name!r} is a {type(column).__name__}, not a list. Give one entry a row."
+        raise InputError(msg)
+    cells = list(column)  # a pandas series counts by its index, a list by rows
+    if len(cells) != length:
+        msg = f"The column {name!r} has {len(cells)} rows, but there are {length} labels. Every row needs both."
+        raise InputError(msg)
+    return [cells[row] for row in rows]
 
 
 def _draw(labels: Sequence[Any], num_samples: int, seed: int) -> list[int]:

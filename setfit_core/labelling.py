@@ -7,7 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from setfit_core.errors import LabelError
-from setfit_core.labels import IntArray, Label, LabelCodec, RowKind, adopt_labels, check_label_names, learn_labels
+from setfit_core.labels import (
+    IntArray,
+    Label,
+    LabelCodec,
+    RowKind,
+    adopt_labels,
+    check_label_names,
+    learn_labels,
+    names_may_be_places,
+)
 
 
 class Labelling:
@@ -39,7 +48,14 @@ class Labelling:
         return learn_labels(labels, names=self.names, multi_label=self.multi_label)
 
     def rename(self, labels: Sequence[Any] | None) -> None:
-        """Name the labels, or give those of a trained model other names.
+        """Name the labels, or give those of a trained model other names, in the order of the columns.
+
+        From then on data are read under the new names. Data that still have the old ones are refused, with one
+        exception: if the model was trained on the integers `0..n-1` and the new names are not numbers, the
+        integers go on meaning the same columns. Other integers (3, 7, 9) must be converted to the new names.
+
+        A head that was fitted elsewhere knows its own classes until the model is trained: see
+        `setfit_core.labels.adopt_labels` for what names mean then.
 
         Raises:
             LabelError: If the number of labels differs from that in training.
@@ -50,18 +66,28 @@ class Labelling:
             if names is None or len(names) != len(known):
                 msg = f"The model was trained with {len(known)} labels ({list(known)}). Give as many new names."
                 raise LabelError(msg)
-            # Training integers go on meaning the same columns under names of another type.
-            places = known == tuple(range(len(known))) and not isinstance(names[0], int | float)
-            rows = "columns" if places and not self.multi_label else self.codec.rows
+            rows = self.codec.rows if self.multi_label else self._rows_after_renaming(self.codec, names)
             self.codec = replace(self.codec, labels=names, given=True, rows=rows)
         self.names = names
 
+    @staticmethod
+    def _rows_after_renaming(codec: LabelCodec, names: tuple[Label, ...]) -> RowKind:
+        if not names_may_be_places(names):
+            return "members"
+        # Training integers go on meaning the same columns under names of another type.
+        return "columns" if codec.labels == tuple(range(len(codec.labels))) else codec.rows
+
     def known_to(self, head: Any, *, differentiable: bool) -> LabelCodec | None:
-        """Return the labels of a head that was fitted elsewhere; None if nothing says that it was."""
+        """Return the labels of a head that was fitted elsewhere; None if nothing says that it was.
+
+        Raises:
+            LabelError: If the names don't fit the head's classes (`adopt_labels`).
+        """
         if differentiable:
             if self.names is None:
                 return None
-            rows: RowKind = "indicators" if self.multi_label else "members"
+            single: RowKind = "columns" if names_may_be_places(self.names) else "members"
+            rows: RowKind = "indicators" if self.multi_label else single
             places = tuple(range(len(self.names)))
             return LabelCodec(self.names, places, multi_label=self.multi_label, given=True, rows=rows)
         classes = getattr(head, "classes_", None)

@@ -15,6 +15,7 @@ import contextlib
 import difflib
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
@@ -41,19 +42,27 @@ def plain_label(value: Any, where: str) -> Label:
         where: Where the label stands, for the error message, such as `"row 3"`.
 
     Raises:
-        LabelError: If the label is missing (None, NaN) or of another type.
+        LabelError: If the label is missing (None, NaN), an integer beyond 64 bits, or of another type.
     """
     item = getattr(value, "item", None)
     if not isinstance(value, str | int | float) and callable(item):
         with contextlib.suppress(ValueError, RuntimeError, TypeError):  # not a scalar: refused below
             value = item()
+    # Subclasses (np.float64, np.str_, IntEnum, a str Enum) become the plain type, without asking their own __str__.
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         msg = f"The label in {where} is {value!r}: it is missing. Give the text a label or leave the row out."
         raise LabelError(msg)
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            msg = f"The label in {where} is {int(value)}, which does not fit into 64 bits. Use strings for such labels."
+            raise LabelError(msg)
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
     msg = (
         f"The label in {where} is {value!r}, a {type(value).__name__}. A label is a string, an integer, a boolean "
         "or a float; for several labels a text, set multi_target_strategy on the model."
@@ -74,17 +83,47 @@ def _plain_labels(values: Iterable[Any]) -> list[Label]:
     return labels
 
 
+def label_rows(values: Any, what: str = "The labels") -> list[Any]:
+    """Return labels as a list with one entry a text (a label, or a row of several), not looking at the entries.
+
+    Args:
+        values: A list, array, tensor, pandas series or another iterable with an order.
+        what: How the error names them.
+
+    Raises:
+        LabelError: If it is a string, a mapping, a set, a frame, or not iterable.
+    """
+    frame = hasattr(values, "iloc") and values.ndim > 1  # iterating gives the names of its columns
+    if frame or isinstance(values, Mapping | set | frozenset) or not is_column(values):
+        msg = f"{what} are a {type(values).__name__}, not a list. Give a list with one entry a text, in their order."
+        raise LabelError(msg)
+    return list(values)
+
+
+def is_column(values: Any) -> bool:
+    """Tell whether something can be read entry by entry: no string, and no array without dimensions."""
+    return isinstance(values, Iterable) and not isinstance(values, str | bytes) and getattr(values, "ndim", 1) != 0
+
+
 def check_label_names(labels: Iterable[Any]) -> tuple[Label, ...]:
     """Check the labels that a user names for a model, in the order of the columns.
 
     Raises:
-        LabelError: If there are fewer than two, one twice, or types are mixed.
+        LabelError: If there are fewer than two, one twice, types are mixed, or it is no list (a mapping and a set
+            are none).
     """
-    if isinstance(labels, str):
-        msg = f"labels is the string {labels!r}. Give a list with one label a class, such as ['no', 'yes']."
+    if isinstance(labels, Mapping):
+        msg = "labels is a mapping. Give a list in the order of the ids; from id to label, list(labels.values())."
+        raise LabelError(msg)
+    if isinstance(labels, set | frozenset):
+        msg = "labels is a set, which has no order. Give a list: its order is that of the probability columns."
+        raise LabelError(msg)
+    if not is_column(labels):
+        kind = "string" if isinstance(labels, str) else type(labels).__name__
+        msg = f"labels is the {kind} {labels!r}. Give a list with one label a class, such as ['no', 'yes']."
         raise LabelError(msg)
     names = tuple(_plain_labels(labels))
-    twice = sorted({repr(name) for name in names if names.count(name) > 1})
+    twice = sorted(repr(name) for name, count in Counter(names).items() if count > 1)
     if twice:
         msg = f"labels names {', '.join(twice)} more than once. Every class needs a label of its own."
         raise LabelError(msg)
@@ -130,18 +169,17 @@ class LabelCodec:
             labels: The labels, written as in training.
             number_unknown: Whether labels that the model does not know get numbers of their own, from
                 `len(self.labels)` on, as long as it knows some of them. For evaluation, where they count as
-                mistakes. Single label only.
+                mistakes. Single label and `rows="members"` only: a wrong place is no unknown label.
 
         Raises:
             LabelError: If a label is not one of the model's.
         """
+        labels = label_rows(labels)
         if self.multi_label:
             return _indicators(labels, self.labels, self.rows)
         plain = _plain_labels(labels)
-        if number_unknown:
-            by_place = self.rows == "columns" and all(isinstance(label, int) for label in plain)
-            known = set(range(len(self.labels))) if by_place else set(self.labels)
-            unknown = sorted(set(plain) - known)
+        if number_unknown and self.rows == "members":
+            unknown = sorted(set(plain) - set(self.labels))
             if unknown and len(unknown) < len(set(plain)):
                 logger.warning("The model was not trained on %s: such texts count as mistakes.", _listed(unknown))
                 number = {label: len(self.labels) + index for index, label in enumerate(unknown)}
@@ -251,8 +289,10 @@ def learn_labels(
         The codec, and the head's training targets (`LabelCodec.class_ids`), int64.
 
     Raises:
-        LabelError: If a label is missing, mixed in type or not one of `names`, or if there is only one class.
+        LabelError: If a label is missing, mixed in type or not one of `names`, if there is only one class, or if
+            `values` is no list.
     """
+    values = label_rows(values)
     if len(values) == 0:
         msg = "There are no labels: the training data is empty. Give at least one example for each of two classes."
         raise LabelError(msg)
@@ -263,7 +303,7 @@ def learn_labels(
         return _fit_multi_label(codec, codec.columns(values))
     plain = _plain_labels(values)
     labels = tuple(names) if names is not None else tuple(sorted(set(plain)))
-    rows = "columns" if given and _are_places(plain, labels) else "members"
+    rows = "columns" if given and isinstance(plain[0], int) and names_may_be_places(labels) else "members"
     columns = _single_columns(plain, labels, rows)
     classes = tuple(int(column) for column in np.unique(columns))
     if len(classes) < 2:
@@ -276,9 +316,9 @@ def learn_labels(
     return codec, codec.class_ids(columns)
 
 
-def _are_places(values: Sequence[Label], names: tuple[Label, ...]) -> bool:
-    """Tell whether integer labels are indices into named labels of another type."""
-    return isinstance(values[0], int) and not any(isinstance(name, int | float) for name in names)
+def names_may_be_places(names: Sequence[Label]) -> bool:
+    """Tell whether integers among the data's labels are places in these names: no name is a number itself."""
+    return not any(isinstance(name, int | float) for name in names)
 
 
 def _single_columns(values: Sequence[Label], labels: tuple[Label, ...], rows: RowKind) -> IntArray:
@@ -300,6 +340,11 @@ def _single_columns(values: Sequence[Label], labels: tuple[Label, ...], rows: Ro
 
 
 def _unknown_label(value: Label, row: int, labels: tuple[Label, ...]) -> str:
+    if isinstance(value, str) != isinstance(labels[0], str):
+        return (
+            f"The label in row {row} is {value!r}, but the model's labels are {_KINDS[type(labels[0])]}: "
+            f"{_listed(labels)}. Labels that were given new names are written with these; convert the data's labels."
+        )
     close = difflib.get_close_matches(str(value), [str(label) for label in labels], n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return (
@@ -385,15 +430,36 @@ def adopt_labels(head_classes: Iterable[Any], names: Sequence[Label] | None) -> 
 
     Args:
         head_classes: The head's `classes_`, in the order of its `predict_proba` columns.
-        names: The labels that the user named for the model: the classes' own values, or names for the integers
-            `0..len(names)-1`. None to take the head's.
+        names: The labels that the user named for the model. If every class is among them, they give the order of
+            the columns. If the classes are integers and no name is a number, classes are places in `names`.
+            Otherwise they are new names in the order of `head_classes`: as many, and no class among them. None to
+            take the head's.
 
     Raises:
-        LabelError: If a class of the head is not one of `names`.
+        LabelError: If `names` is none of these.
     """
     known = tuple(_plain_labels(head_classes))
-    labels = tuple(names) if names is not None else known
-    rows: RowKind = "columns" if names is not None and _are_places(known, labels) else "members"
-    columns = _single_columns(known, labels, rows)
-    classes = tuple(int(column) for column in columns)
-    return LabelCodec(labels, classes, given=names is not None, rows=rows, head_classes=known)
+    if names is None:
+        return LabelCodec(known, tuple(range(len(known))), head_classes=known)
+    labels = tuple(names)
+    place = {label: column for column, label in enumerate(labels)}
+    classes: tuple[int, ...]
+    rows: RowKind = "members"
+    in_order = tuple(range(len(known)))
+    if all(label in place for label in known):
+        classes = tuple(place[label] for label in known)
+    elif _all_places(known, labels) and (len(known) != len(labels) or known == in_order):
+        classes, rows = tuple(int(label) for label in known), "columns"
+    elif len(known) == len(labels) and not any(label in place for label in known):
+        classes = in_order
+    else:
+        msg = (
+            f"The head was fitted with the {len(known)} classes {_listed(known)}, which don't fit the {len(labels)} "
+            f"labels {_listed(labels)}. Name every class of the head, or give {len(known)} new names in their order."
+        )
+        raise LabelError(msg)
+    return LabelCodec(labels, classes, given=True, rows=rows, head_classes=known)
+
+
+def _all_places(values: Sequence[Label], names: Sequence[Label]) -> bool:
+    return names_may_be_places(names) and all(isinstance(v, int) and 0 <= v < len(names) for v in values)
