@@ -2,8 +2,8 @@
 
 They run unchanged but for the import name, the body's id, and the data, which is the real SST-2 from a folder instead
 of the hub. On the embedded body (384 dimensions, as the page's) the printed heads are those of the page, with the
-device of a machine without a GPU; which sentences come out as positive depends on the body. On static vectors, which say
-little about sentiment, the training listings take seconds.
+device of a machine without a GPU; which sentences come out as positive depends on the body. On static vectors, which
+say little about sentiment, the training listings take seconds.
 """
 
 from __future__ import annotations
