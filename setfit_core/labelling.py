@@ -95,6 +95,9 @@ class Labelling:
             return None
         if self.multi_label:
             places = tuple(range(len(classes)))
+            if self.names is not None and len(self.names) != len(places):
+                msg = f"The head knows {len(places)} labels, but labels names {len(self.names)}. Name as many."
+                raise LabelError(msg)
             names = self.names or places
             return LabelCodec(names, places, multi_label=True, given=self.names is not None, rows="indicators")
         return adopt_labels(classes, self.names)

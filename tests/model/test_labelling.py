@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 
 from setfit_core import SetFitModel
 from setfit_core.errors import LabelError
@@ -96,3 +98,13 @@ def test_names_that_do_not_fit_a_head_from_elsewhere_are_refused(body, texts, to
     model = SetFitModel(body, fitted_elsewhere(body, texts, topics), labels=["sport", "essen", "tech"])
     with pytest.raises(LabelError, match="The head was fitted with the 3 classes 'food', 'sport', 'tech'"):
         model.predict(new_texts)
+
+
+def test_a_multi_label_head_fitted_elsewhere_wants_a_name_for_each_label(static_body_factory):
+    body = static_body_factory()
+    rows = np.random.default_rng(0).normal(size=(8, 256))
+    head = OneVsRestClassifier(LogisticRegression()).fit(rows, np.eye(4, dtype=int)[[0, 1, 2, 3] * 2])
+    model = SetFitModel(body, head, multi_target_strategy="one-vs-rest", labels=["a", "b", "c"])
+    with pytest.raises(LabelError, match="knows 4 labels, but labels names 3"):
+        model.predict(["text"])
+    assert SetFitModel(body, head, multi_target_strategy="one-vs-rest").predict(["text"]).shape == (1, 4)
