@@ -41,8 +41,9 @@ demo: install
 test: install
 	$(PYTEST)
 
+# One process a core, with one thread each.
 test-fast: install
-	$(PYTEST) -m "not slow"
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow" --numprocesses auto
 
 lint: install
 	$(BIN)/ruff check .

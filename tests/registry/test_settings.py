@@ -43,7 +43,7 @@ def test_row_16_a_prerelease_of_the_core_is_admitted_and_a_later_one_may_be_refu
         emit(newer=attempt(get_head, "needs-newer"), this=attempt(get_head, "needs-this"))
         """,
         site("versions"),
-        first="import setfit_core\nsetfit_core.__version__ = '9.1rc1'\n",
+        first="import setfit_core.version\nsetfit_core.version.__version__ = '9.1rc1'\n",
     ).out
 
     assert out["newer"]["error"] is None
