@@ -19,6 +19,7 @@ __all__ = [
     "InputError",
     "LabelError",
     "ModelFormatError",
+    "ModelNotFoundError",
     "NoProbabilitiesError",
     "NonConformingHeadError",
     "PersistenceError",
@@ -125,3 +126,7 @@ class ModelFormatError(PersistenceError, ValueError):
 
 class HubError(PersistenceError, OSError):
     """A model could not be fetched: the hub is out of reach or has no such model."""
+
+
+class ModelNotFoundError(HubError):
+    """The hub has no such model, or can't be asked and the cache hasn't got it."""

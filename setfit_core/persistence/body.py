@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from setfit_core.errors import ArgumentError, HubError, ModelFormatError, PersistenceError
+from setfit_core.errors import ArgumentError, HubError, ModelFormatError, ModelNotFoundError, PersistenceError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -95,7 +95,7 @@ def resolve_body(
     )
     if "/" not in repo_id:
         # By a bare name sentence-transformers means its own organisation, and so do its users.
-        with contextlib.suppress(_NotThereError):
+        with contextlib.suppress(ModelNotFoundError):
             return _checked(hub.locate(f"{DEFAULT_ORGANISATION}/{repo_id}"))
     return _checked(hub.locate(repo_id))
 
@@ -187,10 +187,6 @@ def _checked(folder: Path) -> Path:
 # The hub
 
 
-class _NotThereError(HubError):
-    """The hub has no such repository, or can't be asked, and the cache hasn't got it."""
-
-
 class _Hub:
     """One revision on the hub, with the cache to fall back on."""
 
@@ -237,7 +233,7 @@ class _Hub:
         except HFValidationError as error:
             self._refuse(repo_id, error)
         except LocalEntryNotFoundError as error:
-            raise _NotThereError(
+            raise ModelNotFoundError(
                 f"{self._named(repo_id)} is not in the cache, or not completely, and the hub may not be asked "
                 "(local_files_only=True or HF_HUB_OFFLINE=1). Allow the hub once, give a local folder, or leave the "
                 "model out to use the embedded one."
@@ -252,7 +248,7 @@ class _Hub:
         try:
             return self._complete_snapshot(repo_id)
         except LocalEntryNotFoundError:
-            raise _NotThereError(
+            raise ModelNotFoundError(
                 f"{self._named(repo_id)} can't be fetched: {_described(reason)}. It is not in the cache either, or "
                 "not completely. Check the id and the connection, give a local folder, set HF_HUB_OFFLINE=1 to go "
                 "without the hub, or leave the model out to use the embedded one."
@@ -304,7 +300,7 @@ class _Hub:
                 f"{repo_id!r} is neither a local folder nor an id that the hub can have: {error}. Give a folder, or "
                 "an id such as 'organisation/name'."
             ) from error
-        raise _NotThereError(
+        raise ModelNotFoundError(
             f"There is no local folder {repo_id}, and the hub has no such model, or keeps it private. Check the "
             "spelling; for a private model log in with `hf auth login` or pass token=."
         ) from error

@@ -26,7 +26,6 @@ KNOWN_HEADS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "linear": "setfit-head-linear",
         "logistic": "setfit-head-logistic",
-        "xgboost": "setfit-head-xgboost",
     }
 )
 

@@ -242,7 +242,7 @@ def test_row_14_a_typing_error_is_met_with_a_suggestion_and_imports_nothing(chil
             case=attempt(get_head, "ALPHA"),
             strange=attempt(get_head, "qqqqqq"),
             near_known=attempt(get_head, "logistc"),
-            known=attempt(get_head, "xgboost"),
+            known=attempt(get_head, "linear"),
             empty=attempt(get_head, ""),
             executed=executed,
         )
@@ -261,7 +261,7 @@ def test_row_14_a_typing_error_is_met_with_a_suggestion_and_imports_nothing(chil
     assert "Did you mean 'alpha'" in out["case"]["text"]
     assert "Did you mean" not in out["strange"]["text"]
     # An install command is for names we know; one made from a typing error might fetch a stranger's package.
-    assert out["known"]["text"].endswith("pip install setfit-head-xgboost")
+    assert out["known"]["text"].endswith("pip install setfit-head-linear")
     assert "Did you mean" not in out["known"]["text"]
     assert "pip install setfit-head-logistic." in out["near_known"]["text"]
     for name in ("typo", "case", "strange", "empty"):
