@@ -236,3 +236,9 @@ def test_prompts_and_truncation_reach_the_training(minilm_path, texts):
     assert output.shape == (12, 64)
     assert torch.allclose(output, embed(body, texts), atol=1e-5)
     assert not np.allclose(output, embed(body, [f"x{text}" for text in texts]), atol=1e-3)
+
+
+def test_a_head_is_in_evaluation_mode_as_soon_as_it_is_taken(body):
+    # Else every prediction would switch the mode, under the feet of other threads.
+    head = SetFitHead(256, 3).train()
+    assert not SetFitModel(body, head, labels=["a", "b", "c"]).model_head.training
