@@ -15,7 +15,7 @@ import reprlib
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from setfit_core.conformance import check_contract
 from setfit_core.errors import (
@@ -30,7 +30,7 @@ from setfit_core.registry import HeadInfo, LoadedHead, get_head, list_heads
 from setfit_core.registry.discovery import normalize_distribution
 from setfit_core.registry.loading import PASSED_THROUGH, named
 
-__all__ = ["HeadRecipe", "head_recipe"]
+__all__ = ["HeadRecipe", "builds_head", "head_recipe"]
 
 _DEFAULT_SEED: Final = 42
 _DEFAULT_OUT_FEATURES: Final = 2
@@ -203,6 +203,11 @@ class HeadRecipe:
             return f"head {self.info.qualified_name!r}"
         name = getattr(self.factory, "__qualname__", None)
         return f"head {name or repr(self.factory)}"
+
+
+def builds_head(head: Any) -> TypeGuard[str | type | Callable[..., Any]]:
+    """Tell whether this is something for `head_recipe`, and not a head itself: torch modules are callable, too."""
+    return isinstance(head, (str, type, functools.partial)) or inspect.isroutine(head)
 
 
 def head_recipe(head: str | type | Callable[..., Any], params: Mapping[str, Any] | None = None, /) -> HeadRecipe:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from sentence_transformers import SentenceTransformer
 from torch import nn
@@ -15,7 +13,7 @@ from torch import nn
 from setfit_core.conformance import check_contract
 from setfit_core.embedding import embedding_size
 from setfit_core.errors import ArgumentError
-from setfit_core.heads.construction import HeadRecipe, head_recipe
+from setfit_core.heads.construction import HeadRecipe, builds_head, head_recipe
 from setfit_core.heads.fitting import count_outputs, rehearse_differentiable_head
 from setfit_core.heads.multilabel import multi_label_head
 from setfit_core.labels import IntArray, LabelCodec
@@ -78,9 +76,8 @@ class HeadSetting:
             ArgumentError: If there are parameters for an instance.
             HeadError: If the head can't be found or built, or keeps neither contract.
         """
-        if isinstance(head, str | type | functools.partial) or inspect.isroutine(head):
-            recipe = head_recipe(cast("str | type | Callable[..., Any]", head), params)
-            return self.build(recipe, out_features)
+        if builds_head(head):
+            return self.build(head_recipe(head, params), out_features)
         if params:
             msg = "head_params are for a head that is built here; this one was given as an instance. Set them on it."
             raise ArgumentError(msg)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 import os
 import shutil
 import tempfile
@@ -25,7 +23,7 @@ from setfit_core.errors import (
     UnknownHeadError,
     UnsavableHeadError,
 )
-from setfit_core.heads.construction import HeadRecipe, head_recipe
+from setfit_core.heads.construction import HeadRecipe, builds_head, head_recipe
 from setfit_core.persistence import safetensors_format, skops_format
 from setfit_core.persistence.config import (
     CONFIG_FILE,
@@ -159,7 +157,7 @@ def load_head(
             f"trusted must be a list of qualified type names, such as ['package.module.Type'], not {trusted!r}."
         )
     record = config.head
-    if head is not None and not _builds_heads(head):
+    if head is not None and not builds_head(head):
         return head, None, None
     factory, info = _factory(record, head)
     files = Path(directory) / HEAD_DIRECTORY
@@ -300,11 +298,6 @@ def _hooks(qualified_name: str | None) -> HeadHooks:
             if not registry.plugin_manager.is_registered(module):
                 registry.plugin_manager.register(module, name=module.__name__)
     return registry.hooks(qualified_name)
-
-
-def _builds_heads(head: Any) -> bool:
-    """Whether this names or is a class or factory, and not a head: a torch module is callable, too."""
-    return isinstance(head, (str, type, functools.partial)) or inspect.isroutine(head)
 
 
 def _factory(
