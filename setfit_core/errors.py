@@ -29,6 +29,7 @@ __all__ = [
     "UnfittedHeadError",
     "UnknownHeadError",
     "UnsavableHeadError",
+    "UntrustedTypesError",
 ]
 
 
@@ -122,6 +123,18 @@ class UnsavableHeadError(PersistenceError, TypeError):
 
 class ModelFormatError(PersistenceError, ValueError):
     """A model folder is damaged, incomplete, or of a format that this version can't read."""
+
+
+class UntrustedTypesError(ModelFormatError):
+    """A head's file holds types that nobody has said to trust.
+
+    Attributes:
+        types: Their qualified names.
+    """
+
+    def __init__(self, message: str, types: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.types = types
 
 
 class HubError(PersistenceError, OSError):

@@ -8,7 +8,7 @@ import pluggy
 import skops.io
 from torch import nn
 
-from setfit_core.errors import ModelFormatError, UnsavableHeadError
+from setfit_core.errors import ModelFormatError, UnsavableHeadError, UntrustedTypesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -75,7 +75,8 @@ def setfit_load_head(
     """Read a head; None for another format.
 
     Raises:
-        ModelFormatError: If the file is missing or damaged, or holds types that nobody has said to trust.
+        UntrustedTypesError: If the file holds types that nobody has said to trust.
+        ModelFormatError: If the file is missing or damaged.
     """
     if metadata.get("format") != FORMAT:
         return None
@@ -95,10 +96,11 @@ def setfit_load_head(
     except Exception as error:
         raise ModelFormatError(_damaged(path, error)) from error
     if foreign:
-        raise ModelFormatError(
+        raise UntrustedTypesError(
             f"{path} holds types that are not trusted, and nothing of it was loaded: {', '.join(foreign)}. If the "
             "head is of a class of yours, pass head=TheClass. If you know what these types do and trust whoever "
-            f"saved the model, pass trusted={foreign!r}."
+            f"saved the model, pass trusted={foreign!r}.",
+            tuple(foreign),
         )
     try:
         return skops.io.loads(content, trusted=allowed)
