@@ -1,0 +1,30 @@
+"""The checks, one module a topic, and the list of all of them."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Final
+
+from setfit_core.protocols import Contract
+from setfit_core.testing.check import SUITE_VERSION, Check
+from setfit_core.testing.checks import structure
+
+__all__ = ["list_checks"]
+
+_TOPICS: Final[tuple[ModuleType, ...]] = (structure,)
+
+_ALL: Final[tuple[Check, ...]] = tuple(
+    value for topic in _TOPICS for value in vars(topic).values() if isinstance(value, Check)
+)
+
+
+def list_checks(contract: Contract | None = None, *, suite_version: int = SUITE_VERSION) -> tuple[Check, ...]:
+    """Return the checks, in the order in which they are run.
+
+    Args:
+        contract: Those of this contract alone; None for those of both.
+        suite_version: Those that this version of the suite had.
+    """
+    return tuple(
+        check for check in _ALL if check.since <= suite_version and (contract is None or contract in check.contracts)
+    )

@@ -1,0 +1,97 @@
+"""Checks of what a head is, before anything is asked of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from typing import Final
+
+from setfit_core.testing.check import CheckFailed, CheckSkipped, check
+from setfit_core.testing.trial import Trial
+
+_IMPORT_CODE: Final = """
+import importlib, sys, time
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+start = time.process_time()
+importlib.import_module(sys.argv[1])
+sys.stderr.write(f"\\nseconds={time.process_time() - start}")
+"""
+
+
+@check(
+    "contract",
+    "The head has every member of its contract, and each can be called the way the core calls it.",
+    remedy="Define the members that are named, with the arguments that are named.",
+)
+def contract(trial: Trial) -> str | None:
+    """See `check_contract`."""
+    report = trial.target.report
+    problems = () if report is None else [problem for problem in report.problems if problem.kind != "declaration"]
+    if problems:
+        raise CheckFailed(
+            "; ".join(problem.message for problem in problems), " ".join(problem.remedy for problem in problems)
+        )
+    return f"a {trial.contract} head"
+
+
+@check(
+    "declaration",
+    "What the head declares in `setfit_head` is a mapping of known capabilities.",
+    remedy="Correct the mapping `setfit_head` on the class, for example setfit_head = {'api': 1}.",
+)
+def declaration(trial: Trial) -> str | None:
+    """An unknown key is an error, never ignored: it may be a misspelled capability."""
+    if trial.target.declaration_problem:
+        raise CheckFailed(trial.target.declaration_problem)
+    declared = trial.target.capabilities
+    return f"it declares {dict(declared)}" if declared else "it declares nothing beyond its contract"
+
+
+@check(
+    "import-time",
+    "Importing the head's module takes no more processor time than the budget, its framework not counted.",
+    remedy="Import what is heavy inside the functions that need it, and do no work while the module is imported.",
+)
+def import_time(trial: Trial) -> str | None:
+    """Measured in a process of its own, in which the framework of the contract is imported first."""
+    owner = trial.target.owner
+    try:
+        found = bool(owner) and owner != "__main__" and importlib.util.find_spec(owner) is not None
+    except (ImportError, ValueError):
+        found = False
+    if not found:
+        raise CheckSkipped("the head's class is in no module that another process could import")
+    frameworks = ["torch"] if trial.differentiable else ["numpy", "sklearn.base"]
+    code = [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{_IMPORT_CODE}", owner, *frameworks]
+    child = subprocess.run(code, capture_output=True, text=True, check=False)  # noqa: S603  # this interpreter
+    _, marker, seconds = child.stderr.rpartition("\nseconds=")
+    if child.returncode or not marker:
+        last = (child.stderr.strip().splitlines() or ["no message"])[-1]
+        raise CheckFailed(
+            f"importing {owner} in a new process failed: {last}",
+            "Let the module be imported on its own, without anything that another module has set up.",
+        )
+    if float(seconds) > trial.import_budget:
+        raise CheckFailed(
+            f"importing {owner} takes {float(seconds):.1f} s of processor time, more than {trial.import_budget:g} s"
+        )
+    return None
+
+
+@check(
+    "fresh-heads",
+    "Every head that is built is a new one, and shares no state with another.",
+    remedy="Create all state in __init__ or fit and keep it on the instance; no mutable class attributes or globals.",
+)
+def fresh_heads(trial: Trial) -> None:
+    """A head that was trained must not change what another one predicts."""
+    first, second = trial.problem(seed=1), trial.problem(seed=2)
+    one = trial.trained(first)
+    before = one.probabilities(first.unseen)
+    other = trial.trained(second)
+    if other.head is one.head:
+        raise CheckFailed("two heads that were built one after the other are the same object")
+    if not (one.probabilities(first.unseen) == before).all():
+        raise CheckFailed("a head predicts something else after another one was trained")

@@ -1,0 +1,107 @@
+"""Small classification problems whose answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["IntArray", "Problem", "separable"]
+
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+#: Standard deviation of the examples of a class in each dimension; that of the centres is 1.
+_NOISE = 0.2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Labelled embeddings, and further ones of the same classes.
+
+    Attributes:
+        embeddings: float32 `[num_inputs, embedding_size]`.
+        labels: int64 `[num_inputs]`, the class ids `0..num_classes-1`, each at least once, in no order.
+        unseen: float32 `[num_unseen, embedding_size]`, further examples.
+        unseen_labels: int64 `[num_unseen]`.
+        centres: float32 `[num_classes, embedding_size]`.
+    """
+
+    embeddings: npt.NDArray[np.float32]
+    labels: IntArray
+    unseen: npt.NDArray[np.float32]
+    unseen_labels: IntArray
+    centres: npt.NDArray[np.float32]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.centres)
+
+    @property
+    def embedding_size(self) -> int:
+        """Size of one embedding."""
+        return int(self.embeddings.shape[1])
+
+    def between(self, rows: int, seed: int) -> npt.NDArray[np.float32]:
+        """Return float32 `[rows, embedding_size]` on the lines between centres, where classes meet."""
+        rng = np.random.default_rng(seed)
+        ends = rng.integers(0, self.num_classes, size=(2, rows))
+        weight = rng.uniform(0, 1, size=(rows, 1))
+        points = weight * self.centres[ends[0]] + (1 - weight) * self.centres[ends[1]]
+        noisy: npt.NDArray[np.float32] = (points + rng.normal(0, _NOISE, size=points.shape)).astype(np.float32)
+        return noisy
+
+
+def separable(
+    num_classes: int,
+    embedding_size: int,
+    per_class: int | Sequence[int] = 16,
+    *,
+    seed: int,
+    unseen: int = 64,
+) -> Problem:
+    """Draw classes that lie far apart from one another, compared with their extent.
+
+    Args:
+        num_classes: Number of classes.
+        embedding_size: Size of one embedding.
+        per_class: Training examples of each class, or of all of them alike.
+        seed: Seed of what is drawn.
+        unseen: Number of further examples.
+    """
+    rng = np.random.default_rng((seed, num_classes, embedding_size))
+    centres = _spread(num_classes, embedding_size, rng)
+    counts = [per_class] * num_classes if isinstance(per_class, int) else list(per_class)
+    labels = rng.permutation(np.repeat(np.arange(num_classes), counts))
+    unseen_labels = rng.integers(0, num_classes, size=unseen)
+
+    def draw(ids: IntArray) -> npt.NDArray[np.float32]:
+        noise = rng.normal(0, _NOISE, size=(len(ids), embedding_size))
+        return (centres[ids] + noise).astype(np.float32)
+
+    return Problem(draw(labels), labels, draw(unseen_labels), unseen_labels, centres.astype(np.float32))
+
+
+def _spread(num_classes: int, embedding_size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Draw centres that keep a distance; many of them in few dimensions need more room than the unit normal has."""
+    if embedding_size == 1:
+        return 2.0 * rng.permutation(num_classes)[:, None].astype(np.float64) - (num_classes - 1)
+    candidates = rng.normal(0, 1, size=(20 * num_classes, embedding_size))
+    chosen = [0]
+    distance = np.linalg.norm(candidates - candidates[0], axis=1)
+    while len(chosen) < num_classes:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.linalg.norm(candidates - candidates[chosen[-1]], axis=1))
+    centres = candidates[chosen]
+    # Ten times the noise between any two neighbours.
+    scale = max(1.0, 10 * _NOISE / max(_nearest(centres), 1e-9))
+    widened: npt.NDArray[np.float64] = np.multiply(centres, scale, dtype=np.float64)
+    return widened
+
+
+def _nearest(centres: npt.NDArray[np.float64]) -> float:
+    distances = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    return float(distances[~np.eye(len(centres), dtype=bool)].min())

@@ -1,0 +1,1 @@
+"""Strategies of hypothesis for authors of heads: few-shot problems, embeddings, labels."""
