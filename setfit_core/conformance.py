@@ -29,6 +29,8 @@ _CAPABILITIES: Final[Mapping[str, str]] = types.MappingProxyType(
         "api": "an integer",
         "contract": "'differentiable' or 'non-differentiable'",
         "multi_label": "True or False",
+        "partial_fit": "True or False",
+        "sample_weight": "True or False",
     }
 )
 _MEMBER_NAMES: Final = frozenset(name for members in CONTRACT_MEMBERS.values() for name in members)
@@ -159,7 +161,9 @@ def declared_capabilities(obj_or_class: Any, /) -> Mapping[str, Any]:
     """Return what a head declares beyond its contract, in the mapping `setfit_head` of its class.
 
     Known keys are `"api"` (the head API it was written for, an integer), `"contract"` (`"differentiable"` or
-    `"non-differentiable"`) and `"multi_label"` (a boolean).
+    `"non-differentiable"`), and three booleans: `"multi_label"` (it takes 0/1 indicators `[num_inputs, num_labels]` as
+    labels), `"partial_fit"` (`partial_fit(embeddings, labels, classes)` trains it further, as scikit-learn has it) and
+    `"sample_weight"` (`fit` takes a keyword of that name, float `[num_inputs]`).
 
     Args:
         obj_or_class: A head or a class of heads. The mapping is read statically: no property runs.
@@ -193,12 +197,13 @@ def _check_capability(subject: Subject, key: Any, value: Any) -> None:
             f"`{_DECLARATION}` of {subject} has the unknown key {key!r}. Known keys are "
             f"{', '.join(map(repr, _CAPABILITIES))}.{meant}"
         )
-    fits = {
-        "api": type(value) is int,
-        "contract": isinstance(value, str) and value in CONTRACT_MEMBERS,
-        "multi_label": type(value) is bool,
-    }
-    if not fits[key]:
+    if key == "api":
+        fits = type(value) is int
+    elif key == "contract":
+        fits = isinstance(value, str) and value in CONTRACT_MEMBERS
+    else:
+        fits = type(value) is bool
+    if not fits:
         raise NonConformingHeadError(
             f"`{_DECLARATION}` of {subject} has {value!r} for {key!r}, it must be {_CAPABILITIES[key]}."
         )

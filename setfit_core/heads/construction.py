@@ -30,7 +30,7 @@ from setfit_core.registry import HeadInfo, LoadedHead, get_head, list_heads
 from setfit_core.registry.discovery import normalize_distribution
 from setfit_core.registry.loading import PASSED_THROUGH, named
 
-__all__ = ["HeadRecipe", "builds_head", "head_recipe"]
+__all__ = ["HeadRecipe", "builds_head", "head_recipe", "import_object", "is_import_path"]
 
 _DEFAULT_SEED: Final = 42
 _DEFAULT_OUT_FEATURES: Final = 2
@@ -231,8 +231,8 @@ def head_recipe(head: str | type | Callable[..., Any], params: Mapping[str, Any]
     params = {} if params is None else params
     if not isinstance(head, str):
         return _recipe_of_object(head, params, f"head={reprlib.repr(head)}")
-    if _is_import_path(head):
-        return _recipe_of_object(_imported(head), params, repr(head))
+    if is_import_path(head):
+        return _recipe_of_object(import_object(head), params, repr(head))
     loaded = _registered(head)
     return HeadRecipe(loaded.factory, params, loaded.info)
 
@@ -258,7 +258,8 @@ def _recipe_of_object(target: Any, params: Mapping[str, Any], asked: str) -> Hea
     return HeadRecipe(target, params)
 
 
-def _is_import_path(head: str) -> bool:
+def is_import_path(head: str) -> bool:
+    """Tell whether a string is `"package.module:Name"` and not `"distribution:name"`."""
     before, _, after = head.partition(":")
     if not (_is_dotted_name(before) and _is_dotted_name(after)):
         return False
@@ -280,7 +281,12 @@ def _registered(head: str) -> LoadedHead:
         raise UnknownHeadError(f"{error} To import a class or function, write {f'{module}:{name}'!r}.") from None
 
 
-def _imported(head: str) -> Any:
+def import_object(head: str) -> Any:
+    """Import what `"package.module:Name"` leads to.
+
+    Raises:
+        BrokenHeadError: The module can't be imported or has no such attribute.
+    """
     module_name, _, path = head.partition(":")
     try:
         target = importlib.import_module(module_name)

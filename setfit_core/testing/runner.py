@@ -21,7 +21,7 @@ from setfit_core.testing.check import SUITE_VERSION, Check, CheckFailed, CheckSk
 from setfit_core.testing.checks import list_checks
 from setfit_core.testing.process_state import kept_settings
 from setfit_core.testing.report import CheckResult, Report
-from setfit_core.testing.target import Target, resolve_target
+from setfit_core.testing.target import Finding, Target, resolve_target
 from setfit_core.testing.trial import Trial, told
 from setfit_core.values import is_number, positive_integer, seed_value
 
@@ -98,7 +98,7 @@ class Examination:
     Attributes:
         target: The head.
         contract: The contract that it is examined for; None if it can't be examined.
-        obstacle: Why it can't; empty if it can.
+        obstacles: Why it can't, by the id of the check that says so; empty if it can.
         trial: What the checks get; None if it can't be examined.
         expected_failures: Reasons by check id.
         seed: The seed.
@@ -108,7 +108,7 @@ class Examination:
 
     target: Target
     contract: Contract | None
-    obstacle: str
+    obstacles: Mapping[str, Finding]
     trial: Trial | None
     expected_failures: Mapping[str, str]
     seed: int
@@ -141,20 +141,17 @@ class Examination:
         expected = _expected_failures(expected_failures or {}, version)
         with _undisturbed(seed):
             target = resolve_target(make_head, capabilities)
-            trial, contract, obstacle = None, None, target.refusal
-            if target.recipe is not None and target.report is not None:
-                contract = target.report.contract
-                if target.report.usable and contract is not None:
-                    trial = Trial(
-                        target, target.recipe, contract, seed, max_examples, import_budget, embedding_size, num_classes
-                    )
-                    try:
-                        trial = trial.with_found_sizes()
-                    except CheckFailed as failure:
-                        trial, obstacle = None, failure.seen
-                else:
-                    obstacle = str(target.report)
-        return cls(target, contract, obstacle, trial, expected, seed, max_examples, version)
+            contract = None if target.report is None else target.report.contract
+            trial, obstacles = None, target.obstacles
+            if target.recipe is not None and contract is not None:
+                trial = Trial(
+                    target, target.recipe, contract, seed, max_examples, import_budget, embedding_size, num_classes
+                )
+                try:
+                    trial = trial.with_found_sizes()
+                except CheckFailed as failure:
+                    trial, obstacles = None, {"contract": Finding(failure.seen, failure.remedy)}
+        return cls(target, contract, obstacles, trial, expected, seed, max_examples, version)
 
     def checks(self) -> tuple[Check, ...]:
         """Return the checks of the contract, or those of both if there is none."""
@@ -201,9 +198,9 @@ class Examination:
 
     def _tried(self, check: Check) -> tuple[Any, str, str]:
         if self.trial is None:
-            if check.id == "contract":
-                return "failed", self.obstacle, check.remedy
-            return "skipped", "there is no head to try, see the check 'contract'", ""
+            if (obstacle := self.obstacles.get(check.id)) is not None:
+                return "failed", obstacle.seen, obstacle.remedy or check.remedy
+            return "skipped", f"there is no head to try, see {' and '.join(map(repr, self.obstacles))}", ""
         with _undisturbed(self.seed):
             try:
                 return "passed", check.run(self.trial) or "", ""

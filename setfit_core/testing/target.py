@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from setfit_core.conformance import ContractReport, check_contract, declared_capabilities
+from setfit_core.conformance import ContractReport, Problem, check_contract, declared_capabilities
 from setfit_core.errors import (
     AmbiguousHeadError,
     ArgumentError,
@@ -15,14 +15,22 @@ from setfit_core.errors import (
     HeadParameterError,
     NonConformingHeadError,
 )
-from setfit_core.heads.construction import HeadRecipe, builds_head, head_recipe
+from setfit_core.heads.construction import HeadRecipe, builds_head, head_recipe, import_object, is_import_path
 from setfit_core.registry.loading import PASSED_THROUGH, named
 
-__all__ = ["Target", "resolve_target"]
+__all__ = ["Finding", "Target", "resolve_target"]
 
 #: Sizes of the head that is built to see which contract it keeps.
 PROBE_EMBEDDING_SIZE: Final = 16
 PROBE_NUM_CLASSES: Final = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was seen, and how to mend it (empty if the check's own remedy says it)."""
+
+    seen: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,21 +39,19 @@ class Target:
 
     Attributes:
         subject: How the report names it.
-        recipe: What builds it; None if it can't be built.
-        report: What the contract check says about a built one; None if none could be built.
-        refusal: Why none could be built; empty if one was.
-        capabilities: What it declares beyond its contract; empty if the declaration is no good.
-        declaration_problem: What is wrong with the declaration; empty if nothing is.
         owner: The module that importing it imports; empty if that is unknown.
+        recipe: What builds it; None if it can't be built.
+        report: What the contract check says about it; None if there is nothing to examine.
+        obstacles: What keeps it from being tried, by the id of the check that says so; empty if nothing does.
+        capabilities: What it declares beyond its contract.
     """
 
     subject: str
+    owner: str
     recipe: HeadRecipe | None
     report: ContractReport | None
-    refusal: str
+    obstacles: Mapping[str, Finding]
     capabilities: Mapping[str, Any]
-    declaration_problem: str
-    owner: str
 
 
 def resolve_target(make_head: Any, capabilities: Mapping[str, Any] | None = None) -> Target:
@@ -62,40 +68,52 @@ def resolve_target(make_head: Any, capabilities: Mapping[str, Any] | None = None
     if capabilities is not None:
         _check_capabilities(capabilities)
     subject, owner = _named_as(make_head)
+    given = import_object(make_head) if isinstance(make_head, str) and is_import_path(make_head) else make_head
     try:
-        recipe = _recipe(make_head)
+        recipe = _recipe(given)
         head = recipe.build(
             in_features=PROBE_EMBEDDING_SIZE, out_features=PROBE_NUM_CLASSES, device="cpu", random_state=0
         )[0]
     except (NonConformingHeadError, AmbiguousHeadError, HeadParameterError) as error:
-        return Target(subject, None, None, _refusal(make_head, error), {}, "", owner)
-    except HeadError:
-        raise
-    except PASSED_THROUGH:
+        report, obstacles = _obstacles(given, error)
+        return Target(subject, owner, None, report, obstacles, {})
+    except (HeadError, *PASSED_THROUGH):
         raise
     except BaseException as error:  # a constructor may raise or exit in any way; that is a finding, too
-        return Target(subject, None, None, f"Building the head raised {named(error)}", {}, "", owner)
+        finding = Finding(
+            f"building the head raised {named(error)}", "Let the constructor take what the core passes, and build."
+        )
+        return Target(subject, owner, None, None, {"contract": finding}, {})
     if recipe.info is not None:
         owner = recipe.info.target.partition(":")[0].strip()
-    declared, problem = _declared(head, capabilities)
-    return Target(subject, recipe, check_contract(head), "", declared, problem, owner)
+    declared = declared_capabilities(head) if capabilities is None else dict(capabilities)
+    return Target(subject, owner, recipe, check_contract(head), {}, declared)
 
 
-def _refusal(make_head: Any, error: HeadError) -> str:
+def problems_as_finding(problems: Iterable[Problem]) -> Finding:
+    """Put the problems of a contract report into one finding."""
+    problems = tuple(problems)
+    return Finding("; ".join(problem.message for problem in problems), " ".join(problem.remedy for problem in problems))
+
+
+def _obstacles(given: Any, error: HeadError) -> tuple[ContractReport | None, Mapping[str, Finding]]:
     """Say what is wrong with an object or class itself, rather than with what would have been built of it."""
-    if isinstance(make_head, str) or isinstance(error, HeadParameterError):
-        return str(error)
-    report = check_contract(make_head)
-    return str(error) if report.usable else str(report)
+    report = None if isinstance(given, str) or isinstance(error, HeadParameterError) else check_contract(given)
+    if report is None or report.usable or (report.contract is None and callable(given)):
+        return None, {"contract": Finding(str(error))}
+    declaration = [problem for problem in report.problems if problem.kind == "declaration"]
+    others = [problem for problem in report.problems if problem.kind != "declaration"]
+    obstacles = {"contract": problems_as_finding(others), "declaration": problems_as_finding(declaration)}
+    return report, {check: finding for check, finding in obstacles.items() if finding.seen}
 
 
-def _recipe(make_head: Any) -> HeadRecipe:
-    if builds_head(make_head):
-        return head_recipe(make_head)
-    report = check_contract(make_head)
-    if report.contract is None and not report.ambiguous and callable(make_head):
-        return head_recipe(make_head)
-    return HeadRecipe(_copies_of(make_head))
+def _recipe(given: Any) -> HeadRecipe:
+    if builds_head(given):
+        return head_recipe(given)
+    report = check_contract(given)
+    if report.contract is None and not report.ambiguous and callable(given):
+        return head_recipe(given)
+    return HeadRecipe(_copies_of(given))
 
 
 def _copies_of(head: Any) -> Callable[[], Any]:
@@ -108,17 +126,10 @@ def _copies_of(head: Any) -> Callable[[], Any]:
 def _named_as(make_head: Any) -> tuple[str, str]:
     """Return how to call it, and the module that it comes from."""
     if isinstance(make_head, str):
-        return make_head, make_head.partition(":")[0] if "." in make_head.partition(":")[0] else ""
+        module = make_head.partition(":")[0]
+        return make_head, module if is_import_path(make_head) else ""
     kind = make_head if hasattr(make_head, "__qualname__") else type(make_head)
     return f"{kind.__module__}:{kind.__qualname__}", kind.__module__
-
-
-def _declared(head: Any, capabilities: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], str]:
-    try:
-        declared = declared_capabilities(head)
-    except HeadError as error:
-        return {}, str(error)
-    return (declared if capabilities is None else dict(capabilities)), ""
 
 
 def _check_capabilities(capabilities: Mapping[str, Any]) -> None:

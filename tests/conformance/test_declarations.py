@@ -26,6 +26,7 @@ def declaring(value):
         {"contract": "non-differentiable"},
         {"multi_label": False},
         {"api": 1, "contract": "differentiable", "multi_label": True},
+        {"partial_fit": True, "sample_weight": False},
         types.MappingProxyType({"multi_label": True}),
     ],
 )
@@ -65,9 +66,12 @@ def test_the_result_is_a_copy_that_cannot_be_changed():
     [
         (
             {"multilabel": True},
-            "'multilabel'. Known keys are 'api', 'contract', 'multi_label'. Did you mean 'multi_label'",
+            "'multilabel'. Known keys are 'api', 'contract', 'multi_label', 'partial_fit', 'sample_weight'. "
+            "Did you mean 'multi_label'",
         ),
-        ({"partial_fit": True}, "unknown key 'partial_fit'. Known keys are 'api', 'contract', 'multi_label'."),
+        ({"search_space": True}, "unknown key 'search_space'. Known keys are 'api', 'contract', 'multi_label'"),
+        ({"partial_fit": 1}, "1 for 'partial_fit', it must be True or False"),
+        ({"sample_weight": None}, "None for 'sample_weight', it must be True or False"),
         ({3: True}, "unknown key 3"),
         ({"api": "1"}, "'1' for 'api', it must be an integer"),
         ({"api": True}, "True for 'api', it must be an integer"),

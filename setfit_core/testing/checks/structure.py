@@ -8,6 +8,7 @@ import sys
 from typing import Final
 
 from setfit_core.testing.check import CheckFailed, CheckSkipped, check
+from setfit_core.testing.target import problems_as_finding
 from setfit_core.testing.trial import Trial
 
 _IMPORT_CODE: Final = """
@@ -27,12 +28,9 @@ sys.stderr.write(f"\\nseconds={time.process_time() - start}")
 )
 def contract(trial: Trial) -> str | None:
     """See `check_contract`."""
-    report = trial.target.report
-    problems = () if report is None else [problem for problem in report.problems if problem.kind != "declaration"]
-    if problems:
-        raise CheckFailed(
-            "; ".join(problem.message for problem in problems), " ".join(problem.remedy for problem in problems)
-        )
+    if trial.target.report is not None and trial.target.report.problems:
+        finding = problems_as_finding(trial.target.report.problems)
+        raise CheckFailed(finding.seen, finding.remedy)
     return f"a {trial.contract} head"
 
 
@@ -42,9 +40,7 @@ def contract(trial: Trial) -> str | None:
     remedy="Correct the mapping `setfit_head` on the class, for example setfit_head = {'api': 1}.",
 )
 def declaration(trial: Trial) -> str | None:
-    """An unknown key is an error, never ignored: it may be a misspelled capability."""
-    if trial.target.declaration_problem:
-        raise CheckFailed(trial.target.declaration_problem)
+    """A head whose declaration can't be read is not tried at all, see `Target.obstacles`."""
     declared = trial.target.capabilities
     return f"it declares {dict(declared)}" if declared else "it declares nothing beyond its contract"
 

@@ -1,0 +1,168 @@
+"""Checks of training: that a head learns, forgets, and does the same again."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from setfit_core.heads.outputs import SUM_TOLERANCE
+from setfit_core.testing.check import ARRAYS, CheckFailed, check
+from setfit_core.testing.problems import Problem
+from setfit_core.testing.trial import Array, Trained, Trial, refused
+
+#: Enough for boosted trees, whose leaves hold at least 20 examples by default.
+_ENOUGH = 50
+#: What a head has to reach on classes that lie ten times their own extent apart.
+_GOOD = 0.9
+
+
+@check(
+    "learns-separable",
+    "Trained on classes that lie far apart, the head classifies unseen examples rightly.",
+    remedy="Check that training uses the embeddings and labels it is given, row by row, and keeps what it learns.",
+)
+def learns_separable(trial: Trial) -> str:
+    """Rows with enough examples for every sensible learner."""
+    problem = trial.problem(3, 16, per_class=_ENOUGH)
+    accuracy = trial.trained(problem).accuracy(problem)
+    if accuracy < _GOOD:
+        raise CheckFailed(
+            f"{accuracy:.0%} of {len(problem.unseen)} unseen examples are classified rightly after training on "
+            f"{_ENOUGH} of each of {problem.num_classes} classes; by guessing it would be {1 / problem.num_classes:.0%}"
+        )
+    return f"{accuracy:.0%} right"
+
+
+@check(
+    "imbalanced-classes",
+    "Trained on many examples of one class and few of the others, the head still tells the others apart.",
+    remedy="Weigh what is learned about a class by its own examples, and leave no class out because it is rare.",
+)
+def imbalanced_classes(trial: Trial) -> None:
+    """Rare classes lie as far from the frequent one as in the other problems, so none needs to be lost."""
+    _check_distribution(trial, (100, 24, 24))
+
+
+@check(
+    "single-example-class",
+    "A class with a single training example is a class like the others: training works, and it has its column.",
+    remedy="Split, stratify or estimate a spread only where a class has examples enough; fall back on all classes.",
+)
+def single_example_class(trial: Trial) -> None:
+    """The few-shot regime: whoever labels ten texts has classes with one."""
+    problem = trial.problem(3, 16, per_class=(12, 12, 1))
+    trained = trial.trained(problem)
+    _check_outputs(trained, problem, problem.unseen)
+    usual = problem.unseen_labels < 2
+    right = float((trained.ids(problem.unseen)[usual] == problem.unseen_labels[usual]).mean())
+    even = trial.problem(3, 16, per_class=(12, 12, 12))
+    reached = trial.trained(even).accuracy(even)
+    if right < reached - 0.3:
+        raise CheckFailed(
+            f"with a single example of one class, {right:.0%} of the unseen examples of the other classes are "
+            f"classified rightly; with as many examples of each, {reached:.0%} are"
+        )
+
+
+@check(
+    "determinism",
+    "The same seed gives the same head: built and trained twice, it predicts the same.",
+    remedy="Draw only from a generator seeded with random_state, or from the global ones, which the core seeds.",
+)
+def determinism(trial: Trial) -> None:
+    """The core builds and trains under a seed; what depends on time, addresses or hashing shows here."""
+    problem = trial.problem(3, 16)
+    rows = np.concatenate([problem.unseen, problem.between(64, trial.seed)])
+    first, second = (trial.trained(problem).probabilities(rows) for _ in range(2))
+    if not _close(first, second):
+        raise CheckFailed(
+            f"two heads that were built and trained alike, with the same seed, differ in the probabilities of "
+            f"{_differing(first, second)} of {len(rows)} rows, by up to {np.abs(first - second).max():.2g}"
+        )
+
+
+@check(
+    "unfitted",
+    "Asked before it was fitted, the head raises instead of inventing an answer.",
+    remedy="Raise sklearn.exceptions.NotFittedError in predict and predict_proba as long as fit hasn't run.",
+    contracts=ARRAYS,
+)
+def unfitted(trial: Trial) -> None:
+    """Any exception will do; the core turns NotFittedError into its own."""
+    problem = trial.problem(3, 16)
+    for method in ("predict", "predict_proba"):
+        trained = Trained(trial.head(), trial.contract)
+        if refused(functools.partial(trained.raw, method, problem.unseen)) is None:
+            raise CheckFailed(f"{method} of a head that was never fitted returned a result")
+
+
+@check(
+    "refit-forgets",
+    "Fitted again, the head is what a new one fitted on the same data would be.",
+    remedy="Start fit by resetting everything that an earlier fit has left; no warm start unless a parameter asks for it.",
+    contracts=ARRAYS,
+)
+def refit_forgets(trial: Trial) -> None:
+    """On other data of the same shape, and on data with other sizes and another number of classes."""
+    first = trial.problem(4, 16, per_class=12)
+    for again in (
+        trial.problem(4, 16, per_class=12, seed=1),
+        trial.problem(2, 16, per_class=12, seed=2),
+        trial.problem(6, 24, per_class=12, seed=3),
+    ):
+        used = trial.trained(first)
+        trial.train(used.head, again.embeddings, again.labels)
+        new = trial.trained(again)
+        rows = np.concatenate([again.unseen, again.between(64, trial.seed)])
+        ours, theirs = used.probabilities(rows), new.probabilities(rows)
+        if ours.shape != theirs.shape or not _close(ours, theirs):
+            seen = f"shape {list(ours.shape)} instead of {list(theirs.shape)}"
+            if ours.shape == theirs.shape:
+                seen = f"other probabilities for {_differing(ours, theirs)} of {len(rows)} rows"
+            raise CheckFailed(
+                f"fitted on {first.num_classes} classes and {first.embedding_size} features and then on "
+                f"{again.num_classes} and {again.embedding_size}, it gives {seen}, compared with a new head that was "
+                "fitted on the latter alone"
+            )
+        if not (used.ids(rows) == new.ids(rows)).all():
+            raise CheckFailed("after a second fit, predict differs from that of a new head fitted on the same data")
+
+
+def _check_distribution(trial: Trial, per_class: Sequence[int]) -> None:
+    problem = trial.problem(len(per_class), 16, per_class=per_class)
+    trained = trial.trained(problem)
+    _check_outputs(trained, problem, problem.unseen)
+    predicted = trained.ids(problem.unseen)
+    for label in range(problem.num_classes):
+        of_class = problem.unseen_labels == label
+        right = float((predicted[of_class] == label).mean()) if of_class.any() else 1.0
+        if right < 0.5:
+            counts = ", ".join(str(int(count)) for count in np.bincount(problem.labels))
+            raise CheckFailed(
+                f"trained on {counts} examples a class, {right:.0%} of the unseen examples of class {label} are "
+                "classified rightly"
+            )
+
+
+def _check_outputs(trained: Trained, problem: Problem, rows: Array) -> None:
+    ids, probabilities = trained.ids(rows), trained.probabilities(rows)
+    counts = ", ".join(str(int(count)) for count in np.bincount(problem.labels))
+    if probabilities.shape[1] != problem.num_classes:
+        raise CheckFailed(
+            f"trained on {counts} examples a class, predict_proba has {probabilities.shape[1]} columns for "
+            f"{problem.num_classes} classes"
+        )
+    if not np.isfinite(probabilities).all() or np.abs(probabilities.sum(axis=1) - 1).max() > SUM_TOLERANCE:
+        raise CheckFailed(f"trained on {counts} examples a class, predict_proba has rows that don't sum to 1")
+    if ids.min() < 0 or ids.max() >= problem.num_classes:
+        raise CheckFailed(f"trained on {counts} examples a class, predict returned {ids.min()} to {ids.max()}")
+
+
+def _close(one: Array, other: Array) -> bool:
+    return bool(np.allclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True))
+
+
+def _differing(one: Array, other: Array) -> int:
+    return int((~np.isclose(one, other, rtol=1e-4, atol=1e-6, equal_nan=True)).any(axis=1).sum())
