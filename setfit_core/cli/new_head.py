@@ -11,6 +11,12 @@ import typer
 from setfit_core.cli.options import DebugOption
 
 
+def _checked_author(author: str | None) -> str | None:
+    if author is not None and not (author.strip() and author.isprintable()):
+        raise typer.BadParameter(f"{author!r} is blank or has control characters. Give a name, such as 'Ada Lovelace'.")
+    return author
+
+
 def new_head(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What users will write: head=NAME.")],
     differentiable: Annotated[
@@ -21,7 +27,10 @@ def new_head(
         typer.Option("--directory", metavar="DIR", help="Write here instead of into setfit-head-NAME."),
     ] = None,
     author: Annotated[
-        str | None, typer.Option("--author", metavar="AUTHOR", help="The author that pyproject.toml names.")
+        str | None,
+        typer.Option(
+            "--author", metavar="AUTHOR", help="The author that pyproject.toml names.", callback=_checked_author
+        ),
     ] = None,
     _debug: DebugOption = False,
 ) -> None:

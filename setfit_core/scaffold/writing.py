@@ -37,8 +37,7 @@ def write_package(
         author: Who writes the head, for `pyproject.toml`; None stands for "the developers".
 
     Raises:
-        ArgumentError: If the directory holds something, is no directory or can't be written, or if the author is
-            blank or has control characters.
+        ArgumentError: If the directory holds something, is no directory or can't be written.
     """
     replacements = {
         _PLACEHOLDER.distribution: names.distribution,
@@ -47,7 +46,8 @@ def write_package(
         _PLACEHOLDER.head: names.head,
     }
     if author is not None:
-        replacements[_PLACEHOLDER_AUTHOR] = _as_toml(author)
+        # TOML's strings have the escapes of JSON's.
+        replacements[_PLACEHOLDER_AUTHOR] = json.dumps(author, ensure_ascii=False)[1:-1]
     target = directory.expanduser().resolve()
     try:
         _check_target(target)
@@ -64,15 +64,6 @@ def write_package(
             f"The package can't be written to {target}: {error.strerror or error}. Nothing was left there. Choose "
             "another folder."
         ) from error
-
-
-def _as_toml(author: str) -> str:
-    if not author.strip() or not author.isprintable():
-        raise ArgumentError(
-            f"{author!r} can't be the name of an author, because it is blank or has control characters. Give a name "
-            "such as 'Ada Lovelace'."
-        )
-    return json.dumps(author, ensure_ascii=False)[1:-1]
 
 
 def _check_target(target: Path) -> None:
