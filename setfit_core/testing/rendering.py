@@ -28,6 +28,7 @@ Style: TypeAlias = Literal["plain", "heading", "good", "bad", "doubtful"]
 _WIDTH: Final = 80
 _MOST_LINES: Final = 30
 _MOST_CHARACTERS: Final = 1200
+_LONGEST_NAME: Final = 200
 _TERMINAL_CODE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\-~])")
 
 # In the order of the text: what matters most comes last, where a terminal or the log of a CI run leaves the reader.
@@ -74,7 +75,7 @@ def as_lines(report: Report) -> Iterator[Line]:
         report: The report.
 
     Yields:
-        Lines of at most 80 characters.
+        Lines of at most 80 characters; only the verdict, which is always one line, may be longer.
     """
     yield from _opening(report)
     for status, (heading, style) in _HEADINGS.items():
@@ -93,10 +94,10 @@ def _opening(report: Report) -> Iterator[Line]:
 
 
 def _name(report: Report) -> str:
-    name = " ".join(_harmless(report.subject).split())
-    if report.distribution is None:
-        return name
-    return f"{name} ({' '.join(filter(None, (report.distribution, report.version)))})"
+    source = " ".join(filter(None, (report.distribution, report.version)))
+    name = f"{report.subject} ({source})" if source else report.subject
+    name = " ".join(_harmless(name).split())
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
