@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -128,6 +129,8 @@ def _named_as(make_head: Any) -> tuple[str, str]:
     if isinstance(make_head, str):
         module = make_head.partition(":")[0]
         return make_head, module if is_import_path(make_head) else ""
+    if isinstance(make_head, functools.partial):
+        return _named_as(make_head.func)
     kind = make_head if hasattr(make_head, "__qualname__") else type(make_head)
     return f"{kind.__module__}:{kind.__qualname__}", kind.__module__
 

@@ -101,33 +101,47 @@ def unfitted(trial: Trial) -> None:
 @check(
     "refit-forgets",
     "Fitted again, the head is what a new one fitted on the same data would be.",
-    remedy="Start fit by resetting everything that an earlier fit has left; no warm start unless a parameter asks for it.",
+    remedy="Start fit by resetting what an earlier fit has left; no warm start unless a parameter asks for it.",
     contracts=ARRAYS,
 )
-def refit_forgets(trial: Trial) -> None:
+def refit_forgets(trial: Trial) -> str | None:
     """On other data of the same shape, and on data with other sizes and another number of classes."""
-    first = trial.problem(4, 16, per_class=12)
     for again in (
         trial.problem(4, 16, per_class=12, seed=1),
-        trial.problem(2, 16, per_class=12, seed=2),
+        trial.problem(3, 16, per_class=12, seed=2),
         trial.problem(6, 24, per_class=12, seed=3),
     ):
-        used = trial.trained(first)
-        trial.train(used.head, again.embeddings, again.labels)
-        new = trial.trained(again)
-        rows = np.concatenate([again.unseen, again.between(64, trial.seed)])
-        ours, theirs = used.probabilities(rows), new.probabilities(rows)
-        if ours.shape != theirs.shape or not _close(ours, theirs):
-            seen = f"shape {list(ours.shape)} instead of {list(theirs.shape)}"
-            if ours.shape == theirs.shape:
-                seen = f"other probabilities for {_differing(ours, theirs)} of {len(rows)} rows"
-            raise CheckFailed(
-                f"fitted on {first.num_classes} classes and {first.embedding_size} features and then on "
-                f"{again.num_classes} and {again.embedding_size}, it gives {seen}, compared with a new head that was "
-                "fitted on the latter alone"
-            )
-        if not (used.ids(rows) == new.ids(rows)).all():
-            raise CheckFailed("after a second fit, predict differs from that of a new head fitted on the same data")
+        _check_refit(trial, again)
+    two = trial.problem(2, 16, per_class=12, seed=4)
+    used = trial.trained(trial.problem(4, 16, per_class=12))
+    try:
+        trial.train(used.head, two.embeddings, two.labels)
+    except CheckFailed as failure:
+        # XGBClassifier, for one, keeps the objective of several classes. Nobody gets a wrong answer from a refusal.
+        return f"after four classes it can't be fitted on two: {failure.seen}"
+    _check_refit(trial, two)
+    return None
+
+
+def _check_refit(trial: Trial, again: Problem) -> None:
+    first = trial.problem(4, 16, per_class=12)
+    used = trial.trained(first)
+    trial.train(used.head, again.embeddings, again.labels)
+    new = trial.trained(again)
+    rows = np.concatenate([again.unseen, again.between(64, trial.seed)])
+    ours, theirs = used.probabilities(rows), new.probabilities(rows)
+    if ours.shape != theirs.shape:
+        seen = f"predict_proba gives shape {list(ours.shape)} instead of {list(theirs.shape)}"
+    elif not _close(ours, theirs):
+        seen = f"predict_proba gives something else for {_differing(ours, theirs)} of {len(rows)} rows"
+    elif not (used.ids(rows) == new.ids(rows)).all():
+        seen = "predict gives something else"
+    else:
+        return
+    raise CheckFailed(
+        f"fitted on {first.num_classes} classes and {first.embedding_size} features and then on {again.num_classes} "
+        f"and {again.embedding_size}, {seen} than a new head that was fitted on the latter alone"
+    )
 
 
 def _check_distribution(trial: Trial, per_class: Sequence[int]) -> None:

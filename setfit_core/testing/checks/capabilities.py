@@ -1,0 +1,198 @@
+"""Checks of what a head declares beyond its contract, and of the conventions of scikit-learn where it follows them.
+
+A capability is declared, never inferred: declared true it has to work, declared false it has to be refused, and a head
+that declares nothing isn't asked.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from setfit_core.testing.check import ARRAYS, CheckFailed, CheckSkipped, check
+from setfit_core.testing.problems import Problem
+from setfit_core.testing.trial import Trained, Trial, as_array, asked, body_output, refused, shown
+
+
+@check(
+    "multi-label",
+    "Declared, several labels a text work: 0/1 rows in, 0/1 rows and a probability for each label out.",
+    remedy="Take labels [num_inputs, num_labels] of 0 and 1, and return rows of the same shape; or declare "
+    "setfit_head = {'multi_label': False} and refuse them.",
+)
+def multi_label(trial: Trial) -> str | None:
+    """Independent labels, so that probabilities don't sum to 1."""
+    declared = _declared(trial, "multi_label")
+    if not declared and trial.differentiable:  # cross-entropy takes any rows of numbers for shares of the classes
+        return "it declares that it takes one label a text, so the core refuses more on its behalf"
+    problem = trial.problem(2, 16, per_class=40)
+    rows = np.stack([problem.labels, np.ones_like(problem.labels), 1 - problem.labels], axis=1)
+    rows[::7, 1] = 0
+    expected = np.stack([problem.unseen_labels, 1 - problem.unseen_labels], axis=1)
+    if not declared:
+        _check_refused("0/1 rows as labels", functools.partial(_fitted_on_rows, trial, problem, rows))
+        return None
+    trained = _fitted_on_rows(trial, problem, rows)
+    predicted = as_array(trained.raw("predict", problem.unseen))
+    probabilities = _per_label(trained.raw("predict_proba", problem.unseen))
+    wanted = (len(problem.unseen), 3)
+    if predicted.shape != wanted or not np.isin(predicted, (0, 1)).all():
+        raise CheckFailed(f"predict returned {shown(predicted)}, not zeros and ones of shape {list(wanted)}")
+    if probabilities.shape != wanted or not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise CheckFailed(f"predict_proba returned {shown(probabilities)}, not probabilities of shape {list(wanted)}")
+    right = float((predicted[:, [0, 2]] == expected).mean())
+    if right < 0.9:
+        raise CheckFailed(f"{right:.0%} of the entries of two labels that lie far apart are predicted rightly")
+    if not ((probabilities[:, [0, 2]] > 0.5) == predicted[:, [0, 2]]).mean() > 0.9:
+        raise CheckFailed("predict says 1 where predict_proba is below one half, or 0 where it is above")
+    return None
+
+
+@check(
+    "partial-fit",
+    "Declared, `partial_fit(embeddings, labels, classes)` trains the head further, a batch at a time.",
+    remedy="Take classes in the first call as scikit-learn does and keep what was learned; or declare "
+    "setfit_head = {'partial_fit': False} and have no such method.",
+    contracts=ARRAYS,
+)
+def partial_fit(trial: Trial) -> None:
+    """The first call names all classes; what an earlier batch taught must not be lost."""
+    declared = _declared(trial, "partial_fit")
+    head = trial.head(3, 16)
+    if not declared:
+        if callable(getattr(head, "partial_fit", None)):
+            raise CheckFailed("it declares partial_fit as False and has a method partial_fit")
+        return
+    problem = trial.problem(3, 16, per_class=60)
+    order = np.argsort(problem.labels, kind="stable")
+    for _ in range(10):
+        for batch in np.array_split(np.random.default_rng(trial.seed).permutation(order), 6):
+            _partly_fitted(head, problem, batch)
+    accuracy = Trained(head, trial.contract).accuracy(problem)
+    if accuracy < 0.9:
+        raise CheckFailed(f"after ten passes in batches, {accuracy:.0%} of the unseen examples are classified rightly")
+    narrow = trial.head(3, 16)
+    _partly_fitted(narrow, problem, order[: len(order) // 3])
+    columns = Trained(narrow, trial.contract).probabilities(problem.unseen).shape[1]
+    if columns != problem.num_classes:
+        raise CheckFailed(f"told of {problem.num_classes} classes and shown one of them, it has {columns} columns")
+
+
+@check(
+    "sample-weight",
+    "Declared, `fit(..., sample_weight=...)` weighs the examples: one of weight 0 counts for nothing.",
+    remedy="Use the weights in everything that fit estimates; or declare setfit_head = {'sample_weight': False} and "
+    "don't take the keyword.",
+    contracts=ARRAYS,
+)
+def sample_weight(trial: Trial) -> None:
+    """Wrong labels of weight 0 must not matter; with weight 1 they would."""
+    declared = _declared(trial, "sample_weight")
+    problem = trial.problem(3, 16, per_class=40)
+    poison = (problem.labels + 1) % problem.num_classes
+    embeddings = np.concatenate([problem.embeddings, problem.embeddings, problem.embeddings])
+    labels = np.concatenate([problem.labels, poison, poison])
+    weights = np.repeat([1.0, 0.0, 0.0], len(problem.labels))
+    head = trial.head(3, 16)
+    fit = functools.partial(head.fit, embeddings, labels.tolist(), sample_weight=weights)
+    if not declared:
+        _check_refused("the keyword sample_weight", fit)
+        return
+    asked("fit(..., sample_weight=...)", fit)
+    accuracy = Trained(head, trial.contract).accuracy(problem)
+    if accuracy < 0.9:
+        raise CheckFailed(
+            f"with wrongly labelled examples of weight 0 among the others, {accuracy:.0%} of the unseen examples are "
+            "classified rightly: the weights aren't used"
+        )
+
+
+@check(
+    "params-and-clone",
+    "Where the head has get_params and set_params, scikit-learn can clone it: same parameters, nothing learned.",
+    remedy="Assign each constructor argument unchanged to the attribute of its name, in __init__, and nothing else; "
+    "keep what fit learns or resolves in attributes that end with an underscore.",
+    contracts=ARRAYS,
+)
+def params_and_clone(trial: Trial) -> None:
+    """Meta-estimators, among them those for several labels a text, copy a head through its parameters."""
+    from sklearn.base import clone
+
+    problem = trial.problem(3, 16)
+    trained = trial.trained(problem)
+    head = trained.head
+    if not (callable(getattr(head, "get_params", None)) and callable(getattr(head, "set_params", None))):
+        raise CheckSkipped("it has no get_params and set_params, and needs none")
+    again = asked("sklearn.base.clone(head)", lambda: clone(head))
+    before, after = (asked("get_params()", one.get_params) for one in (head, again))
+    changed = sorted(name for name in {*before, *after} if not _same(before.get(name), after.get(name)))
+    if changed:
+        name = changed[0]
+        raise CheckFailed(f"a clone has another {name}: {after.get(name)!r} instead of {before.get(name)!r}")
+    if refused(lambda: Trained(again, trial.contract).raw("predict", problem.unseen)) is None:
+        raise CheckFailed("a clone of a trained head answers without having been trained")
+    asked("set_params(**get_params(deep=False))", lambda: again.set_params(**head.get_params(deep=False)))
+    again = clone(head)
+    trial.train(again, problem.embeddings, problem.labels)
+    rows = np.concatenate([problem.unseen, problem.between(64, trial.seed)])
+    if not np.allclose(Trained(again, trial.contract).probabilities(rows), trained.probabilities(rows), atol=1e-6):
+        raise CheckFailed("a clone that is trained like the original predicts otherwise")
+
+
+def _declared(trial: Trial, capability: str) -> bool:
+    declared = trial.target.capabilities.get(capability)
+    if declared is None:
+        raise CheckSkipped(f"it doesn't declare {capability!r}, so nothing is claimed and nothing asked")
+    return bool(declared)
+
+
+def _check_refused(what: str, question: Callable[[], object]) -> None:
+    if refused(question) is None:
+        raise CheckFailed(f"it declares that it doesn't take {what}, and takes them without a word")
+
+
+def _per_label(output: Any) -> npt.NDArray[Any]:
+    """Return probabilities `[num_inputs, num_labels]`; scikit-learn's own multi-label classifiers give a list."""
+    if isinstance(output, list) and all(np.ndim(each) == 2 for each in output):
+        return np.stack([np.asarray(each)[:, -1] for each in output], axis=1)
+    return as_array(output)
+
+
+def _partly_fitted(head: Any, problem: Problem, batch: npt.NDArray[np.int64]) -> None:
+    classes = list(range(problem.num_classes))
+    labels = problem.labels[batch].tolist()
+    asked(
+        "partial_fit(embeddings, labels, classes)",
+        lambda: head.partial_fit(problem.embeddings[batch], labels, classes),
+    )
+
+
+def _fitted_on_rows(trial: Trial, problem: Problem, rows: npt.NDArray[np.int64]) -> Trained:
+    """Train a head that was built for several labels on 0/1 rows, as the core does."""
+    head, _ = trial.build(rows.shape[1], problem.embedding_size, multi_label=True)
+    if not trial.differentiable:
+        trial.fit(head, problem.embeddings, rows)
+        return Trained(head, trial.contract)
+    loss_function = head.get_loss_fn()
+    targets = torch.from_numpy(rows).float()
+    optimizer = torch.optim.AdamW(head.parameters(), lr=2e-2)
+    head.train()
+    for _ in range(100):
+        optimizer.zero_grad()
+        asked(
+            "the loss on 0/1 rows",
+            lambda: loss_function(trial.logits(head, body_output(problem.embeddings)), targets).backward(),
+        )
+        optimizer.step()
+    head.eval()
+    return Trained(head, trial.contract)
+
+
+def _same(one: object, other: object) -> bool:
+    # Estimators among the parameters are compared by what they show of theirs, and NaN equals itself so.
+    return one is other or repr(one) == repr(other)
