@@ -1,0 +1,46 @@
+"""All specimens: importing this module fills the tables."""
+
+from __future__ import annotations
+
+from . import (
+    correct_arrays,
+    correct_estimators,
+    correct_modules,
+    faulty_batches,
+    faulty_claims,
+    faulty_inputs,
+    faulty_labels,
+    faulty_learning,
+    faulty_lives,
+    faulty_modules,
+    faulty_modules_state,
+    faulty_modules_training,
+    faulty_outputs,
+    faulty_process,
+    faulty_sizes,
+    own_formats,
+    survivors,
+)
+from .registry import CORRECT, FAULTY, Correct, Faulty
+
+__all__ = ["CORRECT", "FAULTY", "Correct", "Faulty"]
+
+_MODULES = (
+    faulty_outputs,
+    faulty_sizes,
+    faulty_batches,
+    faulty_inputs,
+    faulty_learning,
+    faulty_process,
+    faulty_labels,
+    faulty_lives,
+    faulty_claims,
+    own_formats,
+    survivors,
+    faulty_modules,
+    faulty_modules_state,
+    faulty_modules_training,
+    correct_arrays,
+    correct_modules,
+    correct_estimators,
+)
