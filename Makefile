@@ -13,6 +13,7 @@ TORCH ?= torch
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PLUGINS := plugins/setfit-head-logistic plugins/setfit-head-linear
+XGBOOST_PLUGIN := plugins/setfit-head-xgboost
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
@@ -26,13 +27,16 @@ export OMP_WAIT_POLICY := PASSIVE
 
 install: $(STAMP)
 
-# PyTorch comes first and alone, so that nothing else decides which build is taken.
-$(STAMP): pyproject.toml $(PLUGINS:%=%/pyproject.toml) $(CONSTRAINTS) Makefile
+# PyTorch comes first and alone, so that nothing else decides which build is taken. The xgboost head comes last and
+# without its requirements: it asks for `xgboost`, which brings NCCL on Linux, hundreds of megabytes for GPUs. The
+# group dev has brought `xgboost-cpu`, the same import, where there is one.
+$(STAMP): pyproject.toml $(PLUGINS:%=%/pyproject.toml) $(XGBOOST_PLUGIN)/pyproject.toml $(CONSTRAINTS) Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade "pip>=25.1"
 	$(PIP) install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) $(TORCH)
 	$(PIP) install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) --group dev \
 		--editable ".[demo]" $(PLUGINS:%=--editable %)
+	$(PIP) install --quiet --no-deps --editable $(XGBOOST_PLUGIN)
 	@touch $@
 
 demo: install

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
     from setfit_core.registry.discovery import HeadInfo
 
-#: First-party heads, in alphabetical order, and the distribution that brings each. It only serves the advice
-#: in error messages; it gives no head any priority.
+#: Heads of which the distribution is known, in alphabetical order. It only serves the advice in error messages; it
+#: gives no head any priority.
 KNOWN_HEADS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "linear": "setfit-head-linear",
         "logistic": "setfit-head-logistic",
+        "xgboost": "setfit-head-xgboost",
     }
 )
 

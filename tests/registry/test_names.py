@@ -243,6 +243,7 @@ def test_row_14_a_typing_error_is_met_with_a_suggestion_and_imports_nothing(chil
             strange=attempt(get_head, "qqqqqq"),
             near_known=attempt(get_head, "logistc"),
             known=attempt(get_head, "linear"),
+            outside=attempt(get_head, "xgboost"),
             empty=attempt(get_head, ""),
             executed=executed,
         )
@@ -252,7 +253,7 @@ def test_row_14_a_typing_error_is_met_with_a_suggestion_and_imports_nothing(chil
         site("malformed"),
     ).out
 
-    for name in ("typo", "case", "strange", "near_known", "known", "empty"):
+    for name in ("typo", "case", "strange", "near_known", "known", "outside", "empty"):
         assert out[name]["error"] == "UnknownHeadError"
         assert "Installed heads: " in out[name]["text"]
         assert "'alpha', 'alpha-again'" in out[name]["text"]
@@ -262,6 +263,7 @@ def test_row_14_a_typing_error_is_met_with_a_suggestion_and_imports_nothing(chil
     assert "Did you mean" not in out["strange"]["text"]
     # An install command is for names we know; one made from a typing error might fetch a stranger's package.
     assert out["known"]["text"].endswith("pip install setfit-head-linear")
+    assert out["outside"]["text"].endswith("pip install setfit-head-xgboost")
     assert "Did you mean" not in out["known"]["text"]
     assert "pip install setfit-head-logistic." in out["near_known"]["text"]
     for name in ("typo", "case", "strange", "empty"):

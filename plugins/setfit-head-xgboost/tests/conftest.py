@@ -7,12 +7,12 @@ METADATA = {"format": "xgboost"}
 
 @pytest.fixture
 def problem():
-    """A function that returns embeddings of well separated classes and their class ids."""
+    """A function that returns embeddings whose every column tells the classes apart, and the class ids."""
 
     def problem(num_classes=3, per_class=12, size=8, seed=0):
         generator = np.random.default_rng(seed)
         ids = np.repeat(np.arange(num_classes), per_class)
-        centres = generator.normal(scale=8.0, size=(num_classes, size))
+        centres = np.stack([8.0 * generator.permutation(num_classes) for _ in range(size)], axis=1)
         return (centres[ids] + generator.normal(size=(len(ids), size))).astype(np.float32), ids.tolist()
 
     return problem
