@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from setfit_core.testing import Report
 
+_STDOUT, _STDERR = 1, 2
 _COLOURS: dict[str, dict[str, Any]] = {
     "plain": {},
     "heading": {"bold": True},
@@ -85,7 +86,7 @@ def check(
     _require_extra()
     _check_ids(only or (), "--only", suite_version)
     _check_ids(expected_failures, "--expect-failure", suite_version)
-    if sys.stderr.isatty():
+    if _is_terminal(sys.stderr):
         typer.echo(f"Checking {target} ...", err=True)
 
     from setfit_core.errors import ArgumentError
@@ -205,24 +206,19 @@ def _nothing_printed() -> Iterator[None]:
     """Send to stderr what a head writes to stdout, from Python or from C, so that stdout has the result alone."""
     streams = [stream for stream in (sys.stdout, sys.__stdout__) if stream is not None]
     with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as stack:
-        try:
-            stdout = os.dup(1)
-        except OSError:  # closed by the caller: then nothing can get there
-            yield
-            return
+        # A standard stream that the caller has closed leads nowhere, so that no other file takes its number.
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+            stack.callback(os.close, descriptor)
+        os.close(descriptor)
+        stdout = os.dup(_STDOUT)
         stack.callback(os.close, stdout)
         _flush(streams)
-        try:
-            os.dup2(2, 1)
-        except OSError:  # stderr is closed
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, 1)
-            os.close(nowhere)
+        os.dup2(_STDERR, _STDOUT)
         try:
             yield
         finally:
             _flush(streams)
-            os.dup2(stdout, 1)
+            os.dup2(stdout, _STDOUT)
 
 
 def _flush(streams: Sequence[Any]) -> None:
@@ -237,6 +233,10 @@ def _flush(streams: Sequence[Any]) -> None:
 # What is printed
 
 
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and stream.isatty()  # there is no stream if the caller has closed it
+
+
 def _print(text: str) -> None:
     """Print text, with what stdout can't encode as escapes: it may hold anything that a head says."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
@@ -246,7 +246,7 @@ def _print(text: str) -> None:
 def _print_text(report: Report) -> None:
     from setfit_core.testing.rendering import as_lines
 
-    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+    if "NO_COLOR" in os.environ or not _is_terminal(sys.stdout):
         _print(str(report))
         return
     for text, style in as_lines(report):
