@@ -22,5 +22,5 @@ def test_code_runs_and_prints_what_it_says(block, tmp_path, monkeypatch, capsys)
 
 
 def test_there_is_code_to_run():
-    assert len(BLOCKS) == 3
-    assert sum(len(PROMISED.findall(block)) for block in BLOCKS) == 3
+    assert len(BLOCKS) == 4
+    assert sum(len(PROMISED.findall(block)) for block in BLOCKS) == 4
