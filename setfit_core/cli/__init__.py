@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setfit_core import __version__
-from setfit_core.cli import check, heads, new_head
+from setfit_core.cli import check, doctor, heads, info, new_head
 from setfit_core.cli.options import DebugOption, Session
 from setfit_core.errors import SetFitError
 
@@ -29,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("heads")(heads.heads)
+app.command("info")(info.info)
+app.command("doctor")(doctor.doctor)
 app.command("check")(check.check)
 app.command("new-head")(new_head.new_head)
 

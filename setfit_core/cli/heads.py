@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from setfit_core.cli.options import DebugOption
+from setfit_core.cli.tables import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,32 +45,7 @@ def _as_json(info: HeadInfo) -> dict[str, Any]:
 
 def _print_table(found: Sequence[HeadInfo]) -> None:
     rows = [(info.name, info.distribution, info.version or "-", info.target, info.status) for info in found]
-    if sys.stdout.isatty():
-        _print_for_eyes(rows)
-    else:
-        _print_plain([_COLUMNS, *rows])
+    print_table(_COLUMNS, rows, status="status", good="available")
     for info in found:
         if info.status != "available":
             typer.echo(f"\n{' '.join(str(info.error()).split())}")
-
-
-def _print_for_eyes(rows: Sequence[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in _COLUMNS:
-        table.add_column(title, overflow="fold")
-    for *cells, status in rows:
-        style = "green" if status == "available" else "red"
-        table.add_row(*map(Text, cells), Text(status, style=style))
-    Console().print(table)
-
-
-def _print_plain(rows: Sequence[Sequence[str]]) -> None:
-    """Print aligned columns, each row on one line whatever its length: what a pipe gets."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
