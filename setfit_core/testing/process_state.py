@@ -120,7 +120,8 @@ _SETTINGS: Final[tuple[_Setting, ...]] = (
     _Setting("gc.disable", gc.isenabled, lambda value: gc.enable() if value else gc.disable()),
     _Setting(
         "multiprocessing.set_start_method",
-        lambda: multiprocessing.get_start_method(allow_none=True),
+        # Whoever asks for it fixes it, so no choice at all is read as the one that it stands for.
+        lambda: multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0],
         lambda value: multiprocessing.set_start_method(value, force=True),
     ),
 )
