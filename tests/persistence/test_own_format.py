@@ -42,13 +42,14 @@ def setfit_head_factory():
     return Prior
 
 @hookimpl
-def setfit_save_head(head, directory, params):
+def setfit_save_head({takes[0]}):
 {save}
 
 @hookimpl
-def setfit_load_head(directory, metadata, factory, device):
+def setfit_load_head({takes[1]}):
 {load}
 """
+TAKES = ("head, directory, params", "directory, metadata, factory, device, trusted")
 SAVE = """
 (directory / "prior.json").write_text(json.dumps(head.prior_.tolist()))
 return {"format": "prior-json", "params": dict(params or {})}
@@ -66,14 +67,18 @@ def install(tmp_path, monkeypatch, request):
     """Install a distribution whose head has these hooks; give its qualified name."""
     count = iter(range(9))
 
-    def install(save=SAVE, load=LOAD):
+    def install(save=SAVE, load=LOAD, takes=TAKES):
         name = f"own_format_{zlib.crc32(request.node.name.encode()):x}_{next(count)}"
         site = tmp_path / "site"
         info = site / f"{name}-2.5.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.5\n")
         (info / "entry_points.txt").write_text(f"[setfit.heads]\nprior = {name}\n")
-        code = PLUGIN.format(save=textwrap.indent(save, "    "), load=textwrap.indent(load, "    "))
+        code = PLUGIN.format(
+            save=textwrap.indent(textwrap.dedent(save), "    "),
+            load=textwrap.indent(textwrap.dedent(load), "    "),
+            takes=takes,
+        )
         (site / f"{name}.py").write_text(code)
         monkeypatch.syspath_prepend(site)
         refresh_heads()
@@ -108,6 +113,24 @@ def test_its_hooks_come_before_the_cores_formats(install, fitted, save, load, em
     assert loaded.strength == 2.0
     assert recipe == arguments["recipe"]
     assert built_with is None
+    np.testing.assert_array_equal(loaded.predict_proba(embeddings), arguments["head"].predict_proba(embeddings))
+
+
+def test_hooks_written_before_an_argument_was_added_still_work(install, fitted, save, load, embeddings):
+    name = install(
+        save="""
+        (directory / "prior.json").write_text(json.dumps(head.prior_.tolist()))
+        return {"format": "prior-json"}
+        """,
+        load="""
+        head = Prior()
+        head.prior_ = np.array(json.loads((directory / "prior.json").read_text()))
+        return head
+        """,
+        takes=("head, directory", "directory"),
+    )
+    arguments = fitted(name)
+    loaded, _, _ = load(save(**arguments))
     np.testing.assert_array_equal(loaded.predict_proba(embeddings), arguments["head"].predict_proba(embeddings))
 
 
