@@ -89,13 +89,20 @@ class Trial:
     # Data
 
     def problem(
-        self, num_classes: int = 3, embedding_size: int = 16, per_class: int | Sequence[int] = 16, *, seed: int = 0
+        self,
+        num_classes: int = 3,
+        embedding_size: int = 16,
+        per_class: int | Sequence[int] = 16,
+        *,
+        seed: int = 0,
+        unseen: int = 64,
     ) -> Problem:
         """Draw a separable problem, of the head's own sizes where it has only those."""
         classes = self.num_classes or num_classes
         if not isinstance(per_class, int) and len(per_class) != classes:
             per_class = [per_class[index % len(per_class)] for index in range(classes)]
-        return separable(classes, self.embedding_size or embedding_size, per_class, seed=self.seed + seed)
+        size = self.embedding_size or embedding_size
+        return separable(classes, size, per_class, seed=self.seed + seed, unseen=unseen)
 
     def rng(self, salt: int = 0) -> np.random.Generator:
         """Return a generator for what a check draws itself."""
@@ -204,29 +211,31 @@ class Trial:
 class Trained:
     """A trained head that answers questions about NumPy arrays, whichever contract it keeps.
 
-    A module is asked as the core asks it: in evaluation mode, without gradients, with tensors of its own dtype.
+    A module is asked as the core asks it: in evaluation mode, without gradients, with tensors of its own dtype. A
+    tensor is handed to it as it is.
     """
 
     head: Any
     contract: Contract
 
-    def raw(self, method: str, embeddings: Array) -> Any:
+    def raw(self, method: str, embeddings: Array | torch.Tensor) -> Any:
         """Return what `predict` or `predict_proba` returns, untouched."""
         call = f"{method}({shown(embeddings)})"
         if self.contract == "non-differentiable":
             return asked(call, lambda: getattr(self.head, method)(embeddings))
+        given = embeddings if isinstance(embeddings, torch.Tensor) else as_tensor(embeddings, self.head)
         with evaluation_mode(self.head):
-            return asked(call, lambda: getattr(self.head, method)(as_tensor(embeddings, self.head)))
+            return asked(call, lambda: getattr(self.head, method)(given))
 
-    def ids(self, embeddings: Array) -> Array:
+    def ids(self, embeddings: Array | torch.Tensor) -> Array:
         """Return what `predict` returns as an array `[num_inputs]`, its values unchecked."""
         return self._array("predict", embeddings, 1)
 
-    def probabilities(self, embeddings: Array) -> Array:
+    def probabilities(self, embeddings: Array | torch.Tensor) -> Array:
         """Return what `predict_proba` returns as a float array `[num_inputs, num_classes]`, its values unchecked."""
         return self._array("predict_proba", embeddings, 2)
 
-    def _array(self, method: str, embeddings: Array, dimensions: int) -> Array:
+    def _array(self, method: str, embeddings: Array | torch.Tensor, dimensions: int) -> Array:
         output = self.raw(method, embeddings)
         array = as_array(output)
         if array.ndim != dimensions or len(array) != len(embeddings) or array.dtype == object:
