@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["IntArray", "Problem", "separable"]
+__all__ = ["IntArray", "Problem", "around", "separable"]
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -73,14 +73,33 @@ def separable(
         unseen: Number of further examples.
     """
     rng = np.random.default_rng((seed, num_classes, embedding_size))
-    centres = _spread(num_classes, embedding_size, rng)
-    counts = [per_class] * num_classes if isinstance(per_class, int) else list(per_class)
-    labels = rng.permutation(np.repeat(np.arange(num_classes), counts))
-    unseen_labels = rng.integers(0, num_classes, size=unseen)
+    return around(_spread(num_classes, embedding_size, rng), per_class, rng, unseen=unseen)
+
+
+def around(
+    centres: npt.NDArray[np.floating[Any]],
+    per_class: int | Sequence[int],
+    rng: np.random.Generator,
+    *,
+    unseen: int = 64,
+    noise: float = _NOISE,
+) -> Problem:
+    """Draw classes around given centres.
+
+    Args:
+        centres: Float `[num_classes, embedding_size]`.
+        per_class: Training examples of each class, or of all of them alike.
+        rng: What draws.
+        unseen: Number of further examples.
+        noise: Standard deviation of the examples of a class in each dimension.
+    """
+    counts = [per_class] * len(centres) if isinstance(per_class, int) else list(per_class)
+    labels = rng.permutation(np.repeat(np.arange(len(centres)), counts))
+    unseen_labels = rng.integers(0, len(centres), size=unseen)
 
     def draw(ids: IntArray) -> npt.NDArray[np.float32]:
-        noise = rng.normal(0, _NOISE, size=(len(ids), embedding_size))
-        return (centres[ids] + noise).astype(np.float32)
+        drawn = rng.normal(0, noise, size=(len(ids), centres.shape[1]))
+        return (centres[ids] + drawn).astype(np.float32)
 
     return Problem(draw(labels), labels, draw(unseen_labels), unseen_labels, centres.astype(np.float32))
 
