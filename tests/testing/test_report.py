@@ -296,6 +296,14 @@ def test_code_in_messages_is_code_in_markdown(report):
     assert [token.content for token in row[3] if token.type == "code_inline"] == ["predict"]
     assert words(row[3]) == "predict gave a|b, not an odd ` one"
     assert "<code>a&#124;b</code>" in report(result("failed", "`a|b`")).to_markdown()
+    (_, row), *_ = tables(report(result("failed", "a ``b`` ```c`d")).to_markdown())
+    assert [token.content for token in row[3] if token.type == "code_inline"] == ["c"]
+    assert words(row[3]) == "a ``b`` ``cd"
+
+
+def test_terminal_codes_go_and_other_controls_show(report):
+    text = str(report(result("failed", NASTY["terminal codes"] + NASTY["control characters"])))
+    assert "    seen     red link  \\x9b1mnul \\x00 bell \\x07 back\\x08 delete \\x7f form feed" in text
 
 
 class Unspeakable:
@@ -458,6 +466,7 @@ def test_a_badge_is_xml_whatever_the_head_is_called(report, text):
     svg.encode()
     root, _, _ = read_badge(svg)
     assert root.get("aria-label").startswith("setfit head <")
+    assert len(root.get("aria-label")) < 300
 
 
 # Dictionary
