@@ -22,6 +22,8 @@ PYTEST := $(BIN)/python -m pytest
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 export OMP_WAIT_POLICY := PASSIVE
+# The clean-environment test installs PyTorch as `make install` does.
+export TORCH
 
 .PHONY: install demo test test-fast lint fix clean
 
