@@ -56,7 +56,7 @@ def check_head(
         only: Run these checks alone.
         embedding_size: The only size of embedding that a differentiable head takes, where it can't be chosen.
         num_classes: The number of outputs of a differentiable head, where it can't be chosen.
-        import_budget: Processor seconds that importing the head's module may take.
+        import_budget: Seconds that importing the head's module may take.
 
     Returns:
         The report.

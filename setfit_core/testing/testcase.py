@@ -35,7 +35,7 @@ class HeadConformance:
         suite_version: The version of the list of checks; None for the newest.
         embedding_size: The only size of embedding that the head takes, where it can't be chosen.
         num_classes: The number of outputs, where it can't be chosen.
-        import_budget: Processor seconds that importing the head's module may take.
+        import_budget: Seconds that importing the head's module may take.
 
     Raises:
         TypeError: When a subclass is defined that overrides one of the tests.

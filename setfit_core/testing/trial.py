@@ -46,7 +46,7 @@ class Trial:
         contract: The contract that it is examined for.
         seed: Seed of everything that is drawn.
         max_examples: How many examples hypothesis draws for a property.
-        import_budget: Processor seconds that importing the head's module may take.
+        import_budget: Seconds that importing the head's module may take.
         embedding_size: The only embedding size that the head takes; None if it takes any.
         num_classes: The only number of outputs that the head has; None if it is built or fitted with any.
     """

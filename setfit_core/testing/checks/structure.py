@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 from setfit_core.testing.check import CheckFailed, CheckSkipped, check
@@ -13,12 +14,19 @@ from setfit_core.testing.trial import Trial
 
 _IMPORT_CODE: Final = """
 import importlib, sys, time
-for name in sys.argv[2:]:
-    importlib.import_module(name)
-start = time.process_time()
-importlib.import_module(sys.argv[1])
-sys.stderr.write(f"\\nseconds={time.process_time() - start}")
+
+def seconds(*names):
+    wall, processor = time.perf_counter(), time.process_time()
+    for name in names:
+        importlib.import_module(name)
+    return time.perf_counter() - wall, time.process_time() - processor
+
+wall, processor = seconds(*sys.argv[2:])
+waiting = max(1.0, wall / max(processor, 1e-3))
+sys.stderr.write(f"\\nseconds={seconds(sys.argv[1])[0] / waiting}")
 """
+#: The first import of a module may have to compile it.
+_ATTEMPTS: Final = 2
 
 
 @check(
@@ -47,11 +55,15 @@ def declaration(trial: Trial) -> str | None:
 
 @check(
     "import-time",
-    "Importing the head's module takes no more processor time than the budget, its framework not counted.",
+    "Importing the head's module takes no longer than the budget, its framework not counted.",
     remedy="Import what is heavy inside the functions that need it, and do no work while the module is imported.",
 )
 def import_time(trial: Trial) -> str | None:
-    """Measured in a process of its own, in which the framework of the contract is imported first."""
+    """Measured in a process of its own, in which the framework of the contract is imported first.
+
+    A module that waits is as slow as one that computes, so the wall clock is read. How much longer than its own
+    processor time the framework takes tells how busy the machine is, and is taken off.
+    """
     owner = trial.target.owner
     try:
         found = bool(owner) and owner != "__main__" and importlib.util.find_spec(owner) is not None
@@ -60,20 +72,30 @@ def import_time(trial: Trial) -> str | None:
     if not found:
         raise CheckSkipped("the head's class is in no module that another process could import")
     frameworks = ["torch"] if trial.differentiable else ["numpy", "sklearn.base"]
-    code = [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{_IMPORT_CODE}", owner, *frameworks]
-    child = subprocess.run(code, capture_output=True, text=True, check=False)  # noqa: S603  # this interpreter
+    for _ in range(_ATTEMPTS):
+        seconds = _seconds_to_import(owner, frameworks)
+        if seconds <= trial.import_budget:
+            return None
+    raise CheckFailed(f"importing {owner} takes {seconds:.1f} s, more than {trial.import_budget:g} s")
+
+
+def _seconds_to_import(module: str, frameworks: Sequence[str]) -> float:
+    code = f"import sys; sys.path[:] = {sys.path!r}\n{_IMPORT_CODE}"
+    child = subprocess.run(  # noqa: S603  # this interpreter
+        [sys.executable, "-c", code, module, *frameworks],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     _, marker, seconds = child.stderr.rpartition("\nseconds=")
     if child.returncode or not marker:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
         raise CheckFailed(
-            f"importing {owner} in a new process failed: {last}",
+            f"importing {module} in a new process failed: {last}",
             "Let the module be imported on its own, without anything that another module has set up.",
         )
-    if float(seconds) > trial.import_budget:
-        raise CheckFailed(
-            f"importing {owner} takes {float(seconds):.1f} s of processor time, more than {trial.import_budget:g} s"
-        )
-    return None
+    return float(seconds)
 
 
 @check(
