@@ -1,0 +1,191 @@
+"""Checks of problems of many sizes: from two classes to 150, from embeddings of one number to 1024."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from setfit_core.testing.answers import require_valid
+from setfit_core.testing.check import CheckFailed, CheckSkipped, check
+from setfit_core.testing.problems import Problem, around
+from setfit_core.testing.trial import Array, Trained, Trial
+
+#: Enough in all for boosted trees, whose leaves hold at least 20 examples by default, to split.
+_PER_CLASS: Final = 24
+#: Enough of each class for them, if what they need is needed of each class.
+_PLENTY: Final = 45
+_GOOD: Final = 0.85
+#: The same with 30 classes, on 300 examples in all.
+_GOOD_OF_MANY: Final = 0.6
+#: Below this multiple of what guessing gives, the largest probability of a row says that the head knows nothing.
+_NO_IDEA: Final = 1.3
+
+_MANY: Final = 150
+_FEWER: Final = 30
+_SIZES: Final = (1, 2, 3, 5, 17, 64)
+_LARGE_SIZES: Final = (256, 384, 768, 1024)
+
+
+@check(
+    "two-classes",
+    "With two classes the head returns two columns, in the order of the ids, and learns.",
+    remedy="Treat two classes like several, or turn the one score p of a binary head into the columns [1 - p, p].",
+)
+def two_classes(trial: Trial) -> str:
+    """Many heads have a way of their own for two classes."""
+    if trial.num_classes not in (None, 2):
+        trial.require_any_num_classes()
+    problem = trial.problem(2, 16, _PLENTY)
+    return _learned(trial.trained(problem), problem, "With 2 classes", _GOOD)
+
+
+@check(
+    "several-classes",
+    "With 3, 6 and 30 classes the head learns all of them.",
+    remedy="Look for a number of classes, or of digits of a class id, that is written into the head somewhere.",
+)
+def several_classes(trial: Trial) -> str:
+    """With 30 classes few examples are enough for most heads; those that they are not enough for get more."""
+    trial.require_any_num_classes()
+    notes = []
+    for num_classes, good in ((3, _GOOD), (6, _GOOD), (_FEWER, _GOOD_OF_MANY)):
+        where = f"With {num_classes} classes"
+        per_class = _PER_CLASS if num_classes < _FEWER else 10
+        try:
+            problem = trial.problem(num_classes, 16, per_class, unseen=10 * num_classes + 40)
+            notes.append(_learned(trial.trained(problem), problem, where, good))
+        except CheckFailed:
+            problem = trial.problem(num_classes, 16, _PLENTY, unseen=10 * num_classes + 40)
+            notes.append(_learned(trial.trained(problem), problem, where, good))
+    return "; ".join(notes)
+
+
+@check(
+    "many-classes",
+    f"With {_MANY} classes outputs are as promised, and the head learns about as well as with {_FEWER}.",
+    remedy="Look for class ids kept in 8 bits, which end at 127, and for tables or loops of a fixed size.",
+)
+def many_classes(trial: Trial) -> str:
+    """Few examples a class: what a head makes of them with fewer classes is what it is measured by."""
+    trial.require_any_num_classes()
+    per_class = 2
+    try:
+        reached = _reached(trial, _FEWER, per_class)
+    except CheckFailed:  # a head that cross-validates needs more than two examples of each class
+        per_class = 6
+        reached = _reached(trial, _FEWER, per_class)
+    problem = trial.problem(_MANY, 8, per_class, unseen=4 * _MANY)
+    trained = trial.trained(problem)
+    found = require_valid(trained, problem.unseen, _MANY, f"With {_MANY} classes")
+    right = found.ids == problem.unseen_labels
+    accuracy = float(right.mean())
+    note = f"{accuracy:.0%} right with {_MANY} classes, {reached:.0%} with {_FEWER}"
+    if reached < 0.5:
+        return f"{note}: too little to compare"
+    if accuracy < 0.5 * reached:
+        raise CheckFailed(
+            f"trained on {per_class} examples of each of {_MANY} classes, {accuracy:.0%} of {len(right)} unseen "
+            f"examples are classified rightly; with {_FEWER} classes and as many examples of each, {reached:.0%} are"
+        )
+    for first in (140, 128, 100):
+        high = problem.unseen_labels >= first
+        above, below = float(right[high].mean()), float(right[~high].mean())
+        if above < 0.3 * below:
+            raise CheckFailed(
+                f"trained on {_MANY} classes, {above:.0%} of the unseen examples of the classes from {first} on are "
+                f"classified rightly, and {below:.0%} of the others"
+            )
+    return note
+
+
+@check(
+    "embedding-sizes",
+    f"The head takes embeddings of any size: {', '.join(map(str, _SIZES))}.",
+    remedy="Take the size from embeddings.shape[1] (or from in_features), and keep both axes where it is 1.",
+)
+def embedding_sizes(trial: Trial) -> None:
+    """Two opposite classes where there is room for no more; what removes the mean of a row finds them, too."""
+    trial.require_any_embedding_size()
+    for size in _SIZES:
+        where = f"With embeddings of size {size}"
+        if size > 2 or trial.num_classes is not None:
+            problem = trial.problem(3, size, _PER_CLASS)
+        else:
+            sides = np.array([[1.0, -1.0][:size]])
+            problem = around(np.concatenate([sides, -sides]), _PER_CLASS, trial.rng(size))
+        trained = trial.trained(problem)
+        # A module that normalises a row of one number is left with nothing, and any may need room for its classes.
+        if (size > 1 or not trial.differentiable) and size >= problem.num_classes:
+            _learned(trained, problem, where, _GOOD)
+        else:
+            require_valid(trained, problem.unseen, problem.num_classes, where)
+
+
+@check(
+    "large-embeddings",
+    f"The head learns from embeddings as large as those of real bodies: {', '.join(map(str, _LARGE_SIZES))}.",
+    remedy="Read all features, count them in more than 8 bits, and scale what is summed over them.",
+)
+def large_embeddings(trial: Trial) -> str:
+    """Some classes differ in an eighth of the features alone, at the one end or at the other."""
+    sizes: tuple[int, ...] = _LARGE_SIZES
+    if trial.embedding_size is not None:
+        if trial.embedding_size < min(_LARGE_SIZES):
+            raise CheckSkipped(f"the head is built for embeddings of size {trial.embedding_size} only")
+        sizes = (trial.embedding_size,)
+    for index, size in enumerate(sizes):
+        problem = _large_problem(trial, size, last=bool(index % 2) or size == max(sizes))
+        _learned(trial.trained(problem), problem, f"With embeddings of size {size}", _GOOD)
+    return f"it learns from embeddings of size {', '.join(map(str, sizes))}"
+
+
+def _large_problem(trial: Trial, size: int, *, last: bool) -> Problem:
+    """Draw long embeddings: their features are as large as ever, and examples of a class as close as ever."""
+    rng = trial.rng(size)
+    num_classes = trial.num_classes or 3
+    centres = rng.normal(0, 1, (num_classes, size))
+    part = slice(size - size // 8, size) if last else slice(0, size // 8)
+    centres[0, part] = rng.choice([-2.0, 2.0], size // 8)
+    centres[1] = centres[0]
+    centres[1, part] = -centres[0, part]
+    if num_classes > 2:
+        centres[2] = -centres[0]
+    return around(centres, _PER_CLASS, rng, unseen=96, noise=0.8 / size**0.5)
+
+
+def _learned(trained: Trained, problem: Problem, where: str, good: float) -> str:
+    """Fail the check unless outputs are as promised and the classes were learned, all of them.
+
+    A learner that is too weak for so many classes, such as boosted stumps, says so by probabilities that hardly
+    differ. It is let through.
+    """
+    found = require_valid(trained, problem.unseen, problem.num_classes, where)
+    right = found.ids == problem.unseen_labels
+    accuracy = float(right.mean())
+    sure = float(found.probabilities.max(axis=1).mean()) * problem.num_classes
+    # Exactly even probabilities are no answer at all.
+    if accuracy < good and problem.num_classes > 3 and 1.001 < sure < _NO_IDEA:
+        return f"{where}, it says itself that it has hardly learned, by probabilities that are nearly even"
+    lost = _lost_classes(right, problem.unseen_labels)
+    if accuracy >= good and not lost.size:
+        return f"{where}, {accuracy:.0%} right"
+    seen = (
+        f"{where} and {len(problem.embeddings)} examples, {accuracy:.0%} of {len(right)} unseen examples are "
+        f"classified rightly; by guessing it would be {1 / problem.num_classes:.0%}"
+    )
+    if lost.size and lost.size < problem.num_classes:
+        seen += f". None of those of the classes {', '.join(map(str, lost[:5].tolist()))} is"
+    raise CheckFailed(seen)
+
+
+def _lost_classes(right: Array, labels: Array) -> Array:
+    """Return the classes with at least four unseen examples of which none is classified rightly."""
+    totals, hits = np.bincount(labels), np.bincount(labels, weights=right)
+    lost: Array = np.flatnonzero((totals >= 4) & (hits == 0))
+    return lost
+
+
+def _reached(trial: Trial, num_classes: int, per_class: int) -> float:
+    problem = trial.problem(num_classes, 8, per_class, unseen=10 * num_classes)
+    return trial.trained(problem).accuracy(problem)
