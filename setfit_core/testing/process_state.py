@@ -177,7 +177,7 @@ def _difference(name: str, before: Any, after: Any) -> str:
     elif isinstance(before, list):
         told = [f"added {_brief(item)}" for item in after if item not in before]
         told += [f"removed {_brief(item)}" for item in before if item not in after]
-        told = told or [f"{len(before)} entries, now {len(after)}" if len(before) != len(after) else "in another order"]
+        told = told or [f"with {_brief(after[0])} in front" if after[0] != before[0] else f"{len(after)} entries"]
     else:
         return f"from {_brief(before)} to {_brief(after)}"
     return ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
