@@ -80,8 +80,8 @@ def _check_target(target: Path) -> None:
 
 def _fill(templates: str, written: Path, replacements: Mapping[str, str]) -> None:
     """Write the files of a set of templates, with the names of the new head."""
-    # Longer names first: some are part of others. One pass, as a new name may contain an old one.
-    pattern = re.compile("|".join(map(re.escape, sorted(replacements, key=len, reverse=True))))
+    # In one pass: a new name may contain an old one.
+    pattern = re.compile("|".join(map(re.escape, replacements)))
 
     def filled(text: str) -> str:
         return pattern.sub(lambda match: replacements[match[0]], text)

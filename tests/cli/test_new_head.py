@@ -16,6 +16,18 @@ REPOSITORY = Path(__file__).parents[2]
 PROGRAM = "import sys; from setfit_core.cli import main; sys.exit(main())"
 # No file may grow beyond 5,000 bytes, as on a full disk; the licence is longer.
 SMALL_DISK = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)); {PROGRAM}"
+# The third file or folder that is moved to its place can't be.
+NO_MOVE = f"""
+import errno, sys
+moves = []
+def refuse(event, arguments):
+    if event == "os.rename" and ".setfit_head_placed." in str(arguments[0]):
+        moves.append(arguments)
+        if len(moves) == 3:
+            raise OSError(errno.EIO, "Input/output error")
+sys.addaudithook(refuse)
+{PROGRAM}
+"""
 
 KINDS = {
     "array": SimpleNamespace(
@@ -103,7 +115,7 @@ def test_the_package_is_complete(made):
     assert "placeholder" not in everything.lower()
     assert f"class {made.class_name}" in everything
     assert (made.source / "LICENSE").read_bytes() == (REPOSITORY / "LICENSE").read_bytes()
-    assert (made.source / made.package).stat().st_mode & 0o055 == 0o055  # other users may read it
+    assert made.source.stat().st_mode & 0o055 == 0o055  # other users may read it
 
 
 def test_the_next_steps_are_printed(made):
@@ -267,6 +279,16 @@ def test_a_name_that_is_taken(run, tmp_path, monkeypatch, name):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_that_another_distribution_has_taken(run, make_distribution, tmp_path, monkeypatch):
+    path = make_distribution("made-up", {"ridge": "plugin_module:Ridge"})
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    done = run("new-head", "ridge", PYTHONPATH=path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "The head 'made-up:ridge' is installed already" in done.stderr
+    assert list((tmp_path / "here").iterdir()) == []
+
+
 @pytest.mark.parametrize("author", ["", " ", "two\nlines"])
 def test_an_author_that_can_not_be(run, tmp_path, monkeypatch, author):
     monkeypatch.chdir(tmp_path)
@@ -332,12 +354,20 @@ def test_a_folder_that_can_not_be(run, tmp_path, monkeypatch, folder, why):
     assert contents(tmp_path) == {"file": b"mine"}
 
 
-@pytest.mark.parametrize("there", [False, True], ids=["new", "empty"])
-def test_writing_that_fails_half_way_leaves_nothing(run, tmp_path, monkeypatch, there):
+@pytest.mark.parametrize(
+    ("there", "program", "why"),
+    [
+        (False, SMALL_DISK, "File too large"),
+        (True, SMALL_DISK, "File too large"),
+        (True, NO_MOVE, "Input/output error"),
+    ],
+    ids=["new", "empty", "moving"],
+)
+def test_writing_that_fails_half_way_leaves_nothing(run, tmp_path, there, program, why):
     folder = tmp_path / "package"
     if there:
         folder.mkdir()
-    done = run("new-head", "placed", "--directory", str(folder), program=SMALL_DISK, PYTHONDONTWRITEBYTECODE="1")
+    done = run("new-head", "placed", "--directory", str(folder), program=program)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"Error: The package can't be written to {folder}: File too large. Nothing was left")
+    assert done.stderr.startswith(f"Error: The package can't be written to {folder}: {why}. Nothing was left there.")
     assert list(tmp_path.rglob("*")) == ([folder] if there else [])
