@@ -1,10 +1,13 @@
-"""What is wrong with a head's answers, and where two answers to the same question differ.
+"""Questions to trained heads, what is wrong with their answers, and where two answers to one question differ.
 
-Each function returns what it found as a sentence without its full stop, or an empty text if it found nothing.
+The functions named `..._flaw`, and `difference`, return what they found as a sentence without its full stop, or an
+empty text if they found nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,23 +16,29 @@ import torch
 
 from setfit_core.heads.outputs import HALF_SUM_TOLERANCE, SUM_TOLERANCE
 from setfit_core.testing.check import CheckFailed
-from setfit_core.testing.trial import Array, Trained, as_array, shown
+from setfit_core.testing.problems import Problem
+from setfit_core.testing.trial import Array, Trained, as_array, as_tensor, shown
 
 __all__ = [
     "HALF_TOLERANCE",
     "TOLERANCE",
     "Answers",
     "answers",
+    "asked_rows",
     "difference",
+    "given",
     "ids_range_flaw",
     "ids_shape_flaw",
     "ids_type_flaw",
+    "in_parts",
     "probabilities_range_flaw",
     "probabilities_shape_flaw",
     "probabilities_sum_flaw",
     "probabilities_type_flaw",
+    "require_unmoved",
     "require_valid",
     "row_text",
+    "saying",
     "share",
     "winner_flaw",
 ]
@@ -59,6 +68,53 @@ class Answers:
 def answers(trained: Trained, embeddings: Array | torch.Tensor) -> Answers:
     """Ask a head for both, and copy what it returns, which may be a buffer of its own."""
     return Answers(trained.ids(embeddings).copy(), trained.probabilities(embeddings).copy())
+
+
+def asked_rows(problem: Problem, seed: int) -> Array:
+    """Return rows to ask about, half of them between the classes, where a small change shows."""
+    return np.concatenate([problem.unseen, problem.between(len(problem.unseen), seed)])
+
+
+def in_parts(trained: Trained, rows: Array, size: int) -> Answers:
+    """Ask about a few rows at a time."""
+    parts = [answers(trained, rows[start : start + size]) for start in range(0, len(rows), size)]
+    columns = {part.probabilities.shape[1] for part in parts}
+    if len(columns) > 1:
+        raise CheckFailed(f"predict_proba returned {' and '.join(map(str, sorted(columns)))} columns, by turns")
+    return Answers(np.concatenate([part.ids for part in parts]), np.concatenate([part.probabilities for part in parts]))
+
+
+def given(trained: Trained, rows: Array) -> Any:
+    """Return rows as what the head is given, a copy of its own dtype, laid out in memory as they are.
+
+    A tensor can't be laid out backwards; it is contiguous then.
+    """
+    if trained.contract == "non-differentiable":
+        return np.copy(rows, order="C") if rows.flags.c_contiguous else rows
+    tensor = as_tensor(rows, trained.head)
+    if rows.flags.c_contiguous or any(stride < 0 for stride in rows.strides):
+        return tensor
+    strides = [stride // rows.itemsize for stride in rows.strides]
+    return torch.empty_strided(rows.shape, strides, dtype=tensor.dtype).copy_(tensor)
+
+
+@contextmanager
+def saying(circumstances: str) -> Iterator[None]:
+    """Begin the text of a failure in this block with the circumstances."""
+    try:
+        yield
+    except CheckFailed as failure:
+        raise CheckFailed(f"{circumstances}, {failure.seen}", failure.remedy) from failure
+
+
+def require_unmoved(
+    trained: Trained, rows: Array | torch.Tensor, before: Answers, when: str, tolerance: float = TOLERANCE
+) -> None:
+    """Fail the check unless the head answers as before, something having happened in between."""
+    with saying(when):
+        flaw = difference(before, answers(trained, rows), tolerance)
+        if flaw:
+            raise CheckFailed(flaw)
 
 
 def require_valid(trained: Trained, embeddings: Array, num_classes: int, where: str) -> Answers:

@@ -7,11 +7,31 @@ from typing import Final
 
 from setfit_core.protocols import Contract
 from setfit_core.testing.check import SUITE_VERSION, Check
-from setfit_core.testing.checks import capabilities, isolation, learning, outputs, sizes, structure, threads
+from setfit_core.testing.checks import (
+    batches,
+    capabilities,
+    inputs,
+    isolation,
+    learning,
+    outputs,
+    sizes,
+    structure,
+    threads,
+)
 
 __all__ = ["list_checks"]
 
-_TOPICS: Final[tuple[ModuleType, ...]] = (structure, outputs, sizes, learning, isolation, threads, capabilities)
+_TOPICS: Final[tuple[ModuleType, ...]] = (
+    structure,
+    outputs,
+    sizes,
+    batches,
+    inputs,
+    learning,
+    isolation,
+    threads,
+    capabilities,
+)
 
 _ALL: Final[tuple[Check, ...]] = tuple(
     value for topic in _TOPICS for value in vars(topic).values() if isinstance(value, Check)
