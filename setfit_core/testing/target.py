@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from setfit_core.errors import (
 from setfit_core.heads.construction import HeadRecipe, builds_head, head_recipe, import_object, is_import_path
 from setfit_core.registry.loading import PASSED_THROUGH, named
 
-__all__ = ["Finding", "Target", "resolve_target"]
+__all__ = ["Copies", "Finding", "Target", "resolve_target"]
 
 #: Sizes of the head that is built to see which contract it keeps.
 PROBE_EMBEDDING_SIZE: Final = 16
@@ -53,6 +53,17 @@ class Target:
     report: ContractReport | None
     obstacles: Mapping[str, Finding]
     capabilities: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Builds heads by copying one that was given as it is."""
+
+    head: Any
+
+    def __call__(self) -> Any:
+        """Return a copy."""
+        return copy.deepcopy(self.head)
 
 
 def resolve_target(make_head: Any, capabilities: Mapping[str, Any] | None = None) -> Target:
@@ -114,14 +125,7 @@ def _recipe(given: Any) -> HeadRecipe:
     report = check_contract(given)
     if report.contract is None and not report.ambiguous and callable(given):
         return head_recipe(given)
-    return HeadRecipe(_copies_of(given))
-
-
-def _copies_of(head: Any) -> Callable[[], Any]:
-    def copy_of_head() -> Any:
-        return copy.deepcopy(head)
-
-    return copy_of_head
+    return HeadRecipe(Copies(given))
 
 
 def _named_as(make_head: Any) -> tuple[str, str]:

@@ -82,8 +82,8 @@ def thread_safety(trial: Trial) -> None:
         fresh = functools.partial(_twin, trained)
     owns = own_code(_parts(trained.head), [str(getattr(trial.recipe.factory, "__module__", ""))])
     try:
-        _ask_at_once(fresh(), questions)
         _ask_in_turns(fresh, questions, owns, patience=max(0.01, 20 * seconds))
+        _ask_at_once(fresh(), questions)
     except TimeoutError as error:
         raise CheckFailed(f"predict and predict_proba, called by two threads: {error}") from None
 
@@ -144,7 +144,8 @@ def _ask_in_turns(
         for question, asked_by, outcome in zip((first, second), (second, first), relay.outcomes, strict=True):
             wrong = question.wrong(outcome)
             if wrong:
-                raise CheckFailed(f"{wrong} while another thread called {asked_by}{_told_place(place)}")
+                kept = _told_assignments(fresh(), question)
+                raise CheckFailed(f"{wrong} while another thread called {asked_by}{_told_place(place)}{kept}")
         stuck += relay.stuck
         if stuck > _MOST_STUCK or time.monotonic() - start > _SECONDS_IN_TURNS:
             return
@@ -178,6 +179,15 @@ def _told_place(place: Place | None) -> str:
         return ""
     code, line, _ = place
     return f", at {Path(code.co_filename).name}, line {line}, in {code.co_name}"
+
+
+def _told_assignments(trained: Trained, question: _Question) -> str:
+    """Name the attributes that a call assigns, which are what the threads most likely meet in."""
+    before = dict(getattr(trained.head, "__dict__", {}))
+    question.to(trained)()
+    after = getattr(trained.head, "__dict__", {})
+    names = [f"self.{name}" for name, value in after.items() if name not in before or before[name] is not value]
+    return f"; {question.method} assigns {', '.join(names[:3])}" if names else ""
 
 
 def _parts(head: Any) -> list[Any]:
