@@ -31,7 +31,8 @@ Array: TypeAlias = npt.NDArray[Any]
 
 #: Tried in this order to find the size of embedding that a head of fixed size takes, and then all up to 2,048.
 _USUAL_SIZES: Final[tuple[int, ...]] = (384, 768, 1024, 512, 256, 128, 64, 32, 16, 8, 4, 2)
-_STEPS: Final = 100
+#: Enough to tell separable classes apart.
+STEPS: Final = 100
 _LEARNING_RATE: Final = 2e-2
 _TOKENS: Final = 4
 
@@ -133,29 +134,29 @@ class Trial:
         )
         return built
 
-    def trained(self, problem: Problem, *, seed: int = 0) -> Trained:
-        """Build a head and train it on a problem."""
+    def trained(self, problem: Problem, *, seed: int = 0, steps: int = STEPS) -> Trained:
+        """Build a head and train it on a problem; see `train`."""
         head = self.head(problem.num_classes, problem.embedding_size, seed=seed)
-        self.train(head, problem.embeddings, problem.labels, seed=seed)
+        self.train(head, problem.embeddings, problem.labels, seed=seed, steps=steps)
         return Trained(head, self.contract)
 
-    def train(self, head: Any, embeddings: Array, labels: IntArray, *, seed: int = 0) -> None:
+    def train(self, head: Any, embeddings: Array, labels: IntArray, *, seed: int = 0, steps: int = STEPS) -> None:
         """Train a head on float `[num_inputs, embedding_size]` and class ids `[num_inputs]`.
 
         An array head is fitted on the labels as a list; a module is trained with AdamW on all rows at a time, until
-        the loss is small, and is in evaluation mode afterwards.
+        the loss is small or `steps` are done, and is in evaluation mode afterwards.
         """
         with isolated_random_state((self.seed + seed) % 2**32):
             if not self.differentiable:
                 self.fit(head, embeddings, labels.tolist())
                 return
-            self._descend(head, embeddings, labels)
+            self._descend(head, embeddings, labels, steps)
 
     def fit(self, head: Any, embeddings: Array, labels: Any) -> None:
         """Call an array head's `fit`."""
         asked(f"fit({shown(embeddings)}, {shown(labels)})", lambda: head.fit(embeddings, labels))
 
-    def _descend(self, head: Any, embeddings: Array, labels: IntArray) -> None:
+    def _descend(self, head: Any, embeddings: Array, labels: IntArray, steps: int) -> None:
         features = body_output(embeddings)
         targets = torch.from_numpy(labels.copy())
         head.train()
@@ -164,7 +165,7 @@ class Trial:
         loss_function = asked("get_loss_fn()", head.get_loss_fn)
         if parameters:
             optimizer = torch.optim.AdamW(parameters, lr=_LEARNING_RATE)
-            for _ in range(_STEPS):
+            for _ in range(steps):
                 loss = asked("the loss", functools.partial(loss_function, logits, targets))
                 optimizer.zero_grad()
                 asked("loss.backward()", loss.backward)

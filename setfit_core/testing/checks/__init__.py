@@ -10,9 +10,12 @@ from setfit_core.testing.check import SUITE_VERSION, Check
 from setfit_core.testing.checks import (
     batches,
     capabilities,
+    forward,
+    gradients,
     inputs,
     isolation,
     learning,
+    moves,
     outputs,
     sizes,
     structure,
@@ -31,6 +34,9 @@ _TOPICS: Final[tuple[ModuleType, ...]] = (
     isolation,
     threads,
     capabilities,
+    forward,
+    gradients,
+    moves,
 )
 
 _ALL: Final[tuple[Check, ...]] = tuple(
