@@ -29,6 +29,7 @@ _WIDTH: Final = 80
 _MOST_LINES: Final = 30
 _MOST_CHARACTERS: Final = 1200
 _LONGEST_NAME: Final = 200
+_NO_VERDICT: Final = "Only a part of the suite was run, so this is no verdict on the head."
 _TERMINAL_CODE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\-~])")
 
 # In the order of the text: what matters most comes last, where a terminal or the log of a CI run leaves the reader.
@@ -39,14 +40,13 @@ _HEADINGS: Final[Mapping[Status, tuple[str, Style]]] = {
     "xpassed": ("Passed unexpectedly", "bad"),
     "failed": ("Failed", "bad"),
 }
-# The order where the reader begins at the top.
-_FIRST_TO_MEND: Final = tuple(reversed(list(_HEADINGS)))
-_STATUS_WORDS: Final[Mapping[Status, str]] = {
-    "passed": "passed",
-    "failed": "**failed**",
-    "skipped": "skipped",
+# In the order of summaries and of tables, which are read from the top.
+_WORDS: Final[Mapping[Status, str]] = {
+    "failed": "failed",
+    "xpassed": "passed unexpectedly",
     "xfailed": "failed as expected",
-    "xpassed": "**passed unexpectedly**",
+    "passed": "passed",
+    "skipped": "skipped",
 }
 
 
@@ -159,7 +159,7 @@ def _labelled(rows: Iterable[tuple[str, str]], indent: str) -> Iterator[Line]:
 def _verdict_lines(report: Report) -> Iterator[Line]:
     style: Style = "bad" if not report.ok else "good" if report.complete else "doubtful"
     if not report.complete:
-        yield Line("Only a part of the suite was run, so this is no verdict on the head.", "doubtful")
+        yield Line(_NO_VERDICT, "doubtful")
     yield Line(f"{_verdict(report)}: {_counted(report)} in {report.seconds:.1f} s", style)
 
 
@@ -170,8 +170,8 @@ def _verdict(report: Report) -> str:
 
 
 def _counted(report: Report) -> str:
-    counts = {status: report.counts.get(status, 0) for status in _FIRST_TO_MEND}
-    return ", ".join(f"{n} {_HEADINGS[status][0].lower()}" for status, n in counts.items() if n) or "no checks"
+    counts = [(report.counts.get(status, 0), word) for status, word in _WORDS.items()]
+    return ", ".join(f"{count} {word}" for count, word in counts if count) or "no checks"
 
 
 def _wrapped(text: str, first: str, others: str) -> list[str]:
@@ -189,11 +189,11 @@ def _wrapped(text: str, first: str, others: str) -> list[str]:
 def as_markdown(report: Report) -> str:
     """Give a report as GitHub's Markdown: a table of what is not in order, and a folded one of what is."""
     passed = [result for result in report.results if result.status == "passed"]
-    others = [result for status in _FIRST_TO_MEND for result in report.results if result.status == status]
-    others = [result for result in others if result.status != "passed"]
+    not_passed = [status for status in _WORDS if status != "passed"]
+    others = [result for status in not_passed for result in report.results if result.status == status]
     verdict = f"**{_verdict(report)}**: {_counted(report)} in {report.seconds:.1f} s."
     if not report.complete:
-        verdict += " Only a part of the suite was run, so this is no verdict on the head."
+        verdict += f" {_NO_VERDICT}"
     parts = [f"## Conformance of {_cell(_name(report))}", verdict]
     parts.append("\n".join(f"- {name}: {_cell(text)}" for name, text in _facts(report)))
     if others:
@@ -211,7 +211,9 @@ def as_markdown(report: Report) -> str:
 
 def _row(result: CheckResult) -> tuple[str, ...]:
     seen = f"expected to fail: {result.reason}\n{result.seen}" if result.reason else result.seen
-    word = _STATUS_WORDS[result.status]
+    word = _WORDS[result.status]
+    if result.status in ("failed", "xpassed"):
+        word = f"**{word}**"
     return f"`{result.check.id}`", word, _cell(result.check.title), _cell(seen), _cell(result.remedy)
 
 
@@ -327,7 +329,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "max_examples": report.max_examples,
         "complete": report.complete,
         "ok": report.ok,
-        "counts": {status: report.counts.get(status, 0) for status in _STATUS_WORDS},
+        "counts": {status: report.counts.get(status, 0) for status in _WORDS},
         "seconds": round(report.seconds, 3),
         "environment": dict(report.environment),
         "results": [_result_as_dict(result) for result in report.results],

@@ -174,7 +174,7 @@ def test_the_text_ends_with_what_matters_most(report):
     heads = [line for line in text.splitlines() if re.fullmatch(r"[A-Z][a-z ]+\(\d\)", line)]
     assert heads == ["Passed (1)", "Skipped (1)", "Failed as expected (1)", "Passed unexpectedly (1)", "Failed (1)"]
     assert text.splitlines()[-1] == (
-        "Does not conform: 1 failed, 1 passed unexpectedly, 1 failed as expected, 1 skipped, 1 passed in 1.2 s"
+        "Does not conform: 1 failed, 1 passed unexpectedly, 1 failed as expected, 1 passed, 1 skipped in 1.2 s"
     )
     blocks = paragraphs(text)
     third, fourth = (check.id for check in list_checks()[2:4])
