@@ -91,9 +91,9 @@ def given(trained: Trained, rows: Array) -> Any:
     """
     if trained.contract == "non-differentiable":
         return np.copy(rows, order="C") if rows.flags.c_contiguous else rows
-    tensor = as_tensor(rows, trained.head)
     if rows.flags.c_contiguous or any(stride < 0 for stride in rows.strides):
-        return tensor
+        return as_tensor(np.ascontiguousarray(rows), trained.head)
+    tensor = as_tensor(rows, trained.head)
     strides = [stride // rows.itemsize for stride in rows.strides]
     return torch.empty_strided(rows.shape, strides, dtype=tensor.dtype).copy_(tensor)
 
