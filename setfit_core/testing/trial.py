@@ -34,6 +34,8 @@ _USUAL_SIZES: Final[tuple[int, ...]] = (384, 768, 1024, 512, 256, 128, 64, 32, 1
 #: Enough to tell separable classes apart.
 STEPS: Final = 100
 _LEARNING_RATE: Final = 2e-2
+#: Share of its own training examples that a module classifies rightly where training has come to something.
+_LEARNED: Final = 0.9
 _TOKENS: Final = 4
 
 
@@ -135,9 +137,17 @@ class Trial:
         return built
 
     def trained(self, problem: Problem, *, seed: int = 0, steps: int = STEPS) -> Trained:
-        """Build a head and train it on a problem; see `train`."""
+        """Build a head and train it on a problem; see `train`.
+
+        A module that learns little so gets a second chance, anew and slowly: the promise is to learn, and not to learn
+        at one learning rate.
+        """
         head = self.head(problem.num_classes, problem.embedding_size, seed=seed)
         self.train(head, problem.embeddings, problem.labels, seed=seed, steps=steps)
+        if self.differentiable and steps >= STEPS and self._misses(head, problem):
+            head = self.head(problem.num_classes, problem.embedding_size, seed=seed)
+            with isolated_random_state((self.seed + seed) % 2**32):
+                self._descend(head, problem.embeddings, problem.labels, 2 * steps, _LEARNING_RATE / 10)
         return Trained(head, self.contract)
 
     def train(self, head: Any, embeddings: Array, labels: IntArray, *, seed: int = 0, steps: int = STEPS) -> None:
@@ -150,13 +160,19 @@ class Trial:
             if not self.differentiable:
                 self.fit(head, embeddings, labels.tolist())
                 return
-            self._descend(head, embeddings, labels, steps)
+            self._descend(head, embeddings, labels, steps, _LEARNING_RATE)
 
     def fit(self, head: Any, embeddings: Array, labels: Any) -> None:
         """Call an array head's `fit`."""
         asked(f"fit({shown(embeddings)}, {shown(labels)})", lambda: head.fit(embeddings, labels))
 
-    def _descend(self, head: Any, embeddings: Array, labels: IntArray, steps: int) -> None:
+    def _misses(self, head: nn.Module, problem: Problem) -> bool:
+        """Tell whether a module has failed to learn its own training examples."""
+        with evaluation_mode(head):
+            logits = self.logits(head, body_output(problem.embeddings))
+        return logits.ndim == 2 and float((as_array(logits).argmax(axis=1) == problem.labels).mean()) < _LEARNED
+
+    def _descend(self, head: Any, embeddings: Array, labels: IntArray, steps: int, learning_rate: float) -> None:
         features = body_output(embeddings)
         targets = torch.from_numpy(labels.copy())
         head.train()
@@ -164,7 +180,7 @@ class Trial:
         parameters = [parameter for parameter in head.parameters() if parameter.requires_grad]
         loss_function = asked("get_loss_fn()", head.get_loss_fn)
         if parameters:
-            optimizer = torch.optim.AdamW(parameters, lr=_LEARNING_RATE)
+            optimizer = torch.optim.AdamW(parameters, lr=learning_rate)
             for _ in range(steps):
                 loss = asked("the loss", functools.partial(loss_function, logits, targets))
                 optimizer.zero_grad()

@@ -25,7 +25,7 @@ _GOOD = 0.9
 )
 def learns_separable(trial: Trial) -> str:
     """Rows with enough examples for every sensible learner."""
-    problem = trial.problem(3, 16, per_class=_ENOUGH)
+    problem = trial.problem(4, 16, per_class=_ENOUGH)
     accuracy = trial.trained(problem).accuracy(problem)
     if accuracy < _GOOD:
         raise CheckFailed(
