@@ -4,74 +4,29 @@ from __future__ import annotations
 
 import functools
 import inspect
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
-from setfit_core.errors import UnsavableHeadError, UntrustedTypesError
-from setfit_core.heads.construction import HeadRecipe
-from setfit_core.persistence.config import HeadRecord
-from setfit_core.persistence.head import read_head, write_head
 from setfit_core.registry.loading import PASSED_THROUGH
+from setfit_core.testing.answers import answers, asked_rows, require_unmoved
 from setfit_core.testing.check import CheckFailed, CheckSkipped, check
 from setfit_core.testing.pickles import holds_pickle, watched_pickling
 from setfit_core.testing.problems import Problem
-from setfit_core.testing.target import Copies
-from setfit_core.testing.trial import Array, Trained, Trial, asked
+from setfit_core.testing.saving import Saver, saver_of, temporary_folder
+from setfit_core.testing.trial import Trained, Trial, asked
 
 #: Parameters that the core gives, or that mean nothing for what a head predicts.
 _NO_CHOICE: Final = frozenset(
     {"device", "in_features", "multi_label", "multitarget", "n_jobs", "out_features", "random_state", "verbose"}
 )
 _MOST_TRIED: Final = 6
+#: Of probabilities: files hold all digits of a number.
+_EXACTLY: Final = 2e-6
+_MUCH_WORSE: Final = 0.25
 _PLAIN: Final = (bool, int, float, str, type(None))
-
-
-@dataclass(frozen=True)
-class _Saver:
-    """Saves and loads the heads of a trial as the core does.
-
-    Attributes:
-        trial: The trial.
-        recipe: How the head was built; None if it was given as it is.
-        built_with: The keywords that it was built with; None if it was given as it is.
-        named: What a user passes as `head=` to load it; None if the saved model says which head it is.
-    """
-
-    trial: Trial
-    recipe: HeadRecipe | None
-    built_with: Mapping[str, Any] | None
-    named: Any
-
-    def write(self, folder: Path, head: Any) -> HeadRecord:
-        """Save a head into an empty folder.
-
-        Raises:
-            CheckFailed: If it can't be saved.
-            CheckSkipped: If that is for want of a place where its class could be found again.
-        """
-        try:
-            return write_head(folder, head, self.recipe, self.built_with)
-        except UnsavableHeadError as error:
-            if "<locals>" in type(head).__qualname__ and not self.trial.differentiable:
-                raise CheckSkipped(
-                    "the head's class is defined inside a function, where no file format finds it again; define it in "
-                    "a module to have it tried"
-                ) from error
-            raise CheckFailed(str(error)) from error
-
-    def read(self, folder: Path, record: HeadRecord) -> tuple[Any, tuple[str, ...]]:
-        """Load a head; return it and the types that had to be trusted for that."""
-        read = functools.partial(read_head, folder, record, head=self.named, device="cpu")
-        try:
-            return read()[0], ()
-        except UntrustedTypesError as error:
-            return read(trusted=error.types)[0], error.types
 
 
 @check(
@@ -85,7 +40,7 @@ def save_load(trial: Trial) -> str | None:
     """With the parameters as they are, and with one of them changed if there is one that can be."""
     problem = trial.problem(3, 16)
     head, built_with = _trained(trial, problem)
-    saver, note = _saver(trial, head, built_with)
+    saver, note = saver_of(trial, head, built_with)
     loaded, trusted = _check_round_trip(saver, head, problem)
     _check_round_trip(saver, loaded, problem, "loaded before, ")
     _check_training(trial, head, loaded)
@@ -93,7 +48,7 @@ def save_load(trial: Trial) -> str | None:
     if other is not None:
         changed, another, keywords = other
         name, value = next(iter(changed.recipe.params.items()))
-        _check_round_trip(_saver(changed, another, keywords)[0], another, problem, f"built with {name}={value:g}, ")
+        _check_round_trip(saver_of(changed, another, keywords)[0], another, problem, f"built with {name}={value:g}, ")
     return "; ".join(filter(None, [note, f"loads only with trusted={list(trusted)}" if trusted else ""])) or None
 
 
@@ -107,7 +62,7 @@ def no_pickle(trial: Trial) -> str:
     """Seen in what Python executes meanwhile, and in the files."""
     problem = trial.problem(3, 16)
     head, built_with = _trained(trial, problem)
-    saver, _ = _saver(trial, head, built_with)
+    saver, _ = saver_of(trial, head, built_with)
     try:
         traces, written = _traces_of_pickle(saver, head)
         if traces:
@@ -122,9 +77,9 @@ def no_pickle(trial: Trial) -> str:
     return written
 
 
-def _traces_of_pickle(saver: _Saver, head: Any) -> tuple[list[str], str]:
+def _traces_of_pickle(saver: Saver, head: Any) -> tuple[list[str], str]:
     """Save and load a head; return what gives a pickle away, and what was written."""
-    with _folder() as folder:
+    with temporary_folder() as folder:
         with watched_pickling() as saving:
             record = saver.write(folder, head)
         with watched_pickling() as loading:
@@ -143,25 +98,6 @@ def _trained(trial: Trial, problem: Problem) -> tuple[Any, dict[str, Any]]:
     head, built_with = trial.build(problem.num_classes, problem.embedding_size)
     trial.train(head, problem.embeddings, problem.labels)
     return head, built_with
-
-
-def _saver(trial: Trial, head: Any, built_with: Mapping[str, Any]) -> tuple[_Saver, str]:
-    """Return what saves a head, and a note for the report where one is due."""
-    recipe = trial.recipe
-    built = _Saver(trial, recipe, built_with, recipe.factory if recipe.info is None else None)
-    if not isinstance(recipe.factory, Copies):
-        return built, ""
-    given = _Saver(trial, None, None, type(head))
-    try:
-        with _folder() as folder:
-            given.write(folder, head)
-    except CheckFailed as failure:
-        if trial.differentiable:
-            # What it was built with can't be seen from outside; a user who passes a factory can save it all the same.
-            return built, f"it can be saved only if it is built by a class or function: {failure.seen}"
-    except Exception:  # said by the check, where it matters
-        return given, ""
-    return given, ""
 
 
 def _built_otherwise(trial: Trial, head: Any, problem: Problem) -> tuple[Trial, Any, dict[str, Any]] | None:
@@ -202,21 +138,21 @@ def _other_values(factory: Callable[..., Any]) -> Iterator[tuple[str, float]]:
 # There and back
 
 
-def _check_round_trip(saver: _Saver, head: Any, problem: Problem, how: str = "") -> tuple[Any, tuple[str, ...]]:
+def _check_round_trip(saver: Saver, head: Any, problem: Problem, how: str = "") -> tuple[Any, tuple[str, ...]]:
     """Save, load and compare; return the loaded head and the types that had to be trusted."""
     trial = saver.trial
-    rows = np.concatenate([problem.unseen, problem.between(64, trial.seed)])
-    before = _answers(trial, head, rows)
-    with _folder() as folder:
+    rows = asked_rows(problem, trial.seed)
+    before = answers(Trained(head, trial.contract), rows)
+    with temporary_folder() as folder:
         (folder / "written").mkdir()
         record = _asked(f"{how}saving the head", saver.write, folder / "written", head)
-        _compare(before, _answers(trial, head, rows), f"{how}the head itself predicts otherwise after it was saved")
+        require_unmoved(Trained(head, trial.contract), rows, before, f"{how}after the head was saved", _EXACTLY)
         # The core, too, writes into a folder of its own and moves it to where the user wants it.
         place = (folder / "written").rename(folder / "moved")
         loaded, trusted = _asked(f"{how}loading the head", saver.read, place, record)
     if loaded is head:
         raise CheckFailed(f"{how}loading returned the very object that was saved, so it was not read from a file")
-    _compare(before, _answers(trial, loaded, rows), f"{how}the loaded head predicts otherwise than the saved one")
+    require_unmoved(Trained(loaded, trial.contract), rows, before, f"{how}after the head was loaded", _EXACTLY)
     _compare_parameters(head, loaded, how)
     return loaded, trusted
 
@@ -229,16 +165,14 @@ def _check_training(trial: Trial, head: Any, loaded: Any) -> None:
     except CheckFailed:  # it can't be trained twice, which is for another check to say
         return
     _asked("training the loaded head", trial.train, loaded, problem.embeddings, problem.labels)
-    if trial.differentiable:
-        ours, theirs = (Trained(each, trial.contract).accuracy(problem) for each in (loaded, head))
-        if ours < theirs - 0.25:
-            raise CheckFailed(
-                f"trained again, the loaded head classifies {ours:.0%} of new examples rightly, the saved one "
-                f"{theirs:.0%}"
-            )
-        return
-    expected = _answers(trial, head, problem.unseen)
-    _compare(expected, _answers(trial, loaded, problem.unseen), "trained again, the loaded head predicts otherwise")
+    ours, theirs = Trained(loaded, trial.contract), Trained(head, trial.contract)
+    if not trial.differentiable:
+        require_unmoved(ours, problem.unseen, answers(theirs, problem.unseen), "trained again after it was loaded")
+    elif ours.accuracy(problem) < theirs.accuracy(problem) - _MUCH_WORSE:
+        raise CheckFailed(
+            f"trained again, the loaded head classifies {ours.accuracy(problem):.0%} of new examples rightly, the "
+            f"saved one {theirs.accuracy(problem):.0%}"
+        )
 
 
 def _compare_parameters(head: Any, loaded: Any, how: str) -> None:
@@ -259,38 +193,5 @@ def _parameters(head: Any) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if isinstance(value, _PLAIN)}
 
 
-@dataclass(frozen=True)
-class _Answers:
-    ids: Array
-    probabilities: Array
-
-
-def _answers(trial: Trial, head: Any, rows: Array) -> _Answers:
-    trained = Trained(head, trial.contract)
-    return _Answers(trained.ids(rows).copy(), trained.probabilities(rows).copy())
-
-
-def _compare(before: _Answers, after: _Answers, seen: str) -> None:
-    if before.probabilities.shape != after.probabilities.shape:
-        raise CheckFailed(
-            f"{seen}: probabilities of shape {list(after.probabilities.shape)} instead of "
-            f"{list(before.probabilities.shape)}"
-        )
-    far = ~np.isclose(before.probabilities, after.probabilities, rtol=1e-4, atol=1e-6, equal_nan=True)
-    if far.any():
-        off = np.abs(before.probabilities - after.probabilities).max()
-        raise CheckFailed(f"{seen}: {int(far.any(axis=1).sum())} of {len(far)} rows, by up to {off:.2g}")
-    top = np.sort(before.probabilities, axis=1)[:, -2:]
-    other = (before.ids != after.ids) & (top[:, -1] - top[:, 0] > 1e-4)
-    if other.any():
-        raise CheckFailed(f"{seen}: other class ids for {int(other.sum())} of {len(other)} rows")
-
-
 def _asked(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
     return asked(what, functools.partial(call, *arguments))
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="setfit-core-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
