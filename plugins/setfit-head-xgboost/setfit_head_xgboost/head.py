@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OBJECTIVES", "XGBoostHead", "check_labels", "class_array"]
 
-#: Arguments of the boosters dart and gblinear, which the constructor of XGBClassifier takes without naming them.
+#: Arguments for dropping trees (the booster dart) and for gblinear, which XGBClassifier takes without naming them.
 BOOSTER_PARAMETERS: Final = (
     "feature_selector",
     "normalize_type",

@@ -58,6 +58,7 @@ def test_labels_keep_their_type(labels, problem, make_head, save, load):
     assert [*map(repr, loaded.predict(embeddings).tolist())] == [*map(repr, head.predict(embeddings).tolist())]
 
 
+@pytest.mark.filterwarnings("ignore:.*`booster=.*is deprecated:UserWarning")  # from XGBoost 3.4 on
 @pytest.mark.parametrize("num_classes", [2, 4])
 @pytest.mark.parametrize(
     "params",
