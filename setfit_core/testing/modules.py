@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from setfit_core.heads.adapters import evaluation_mode
+from setfit_core.randomness import isolated_random_state
 from setfit_core.testing.check import CheckFailed
 from setfit_core.testing.problems import Problem
 from setfit_core.testing.trial import Trial, as_array, asked, body_output, shown
@@ -57,8 +58,8 @@ def initialised(trial: Trial, problem: Problem, *, seed: int = 0) -> nn.Module:
 
 
 def evaluated(trial: Trial, head: nn.Module, features: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Return the logits of a head in evaluation mode, without gradients."""
-    with evaluation_mode(head):
+    """Return the logits of a head in evaluation mode, without gradients, and with the same random state each time."""
+    with evaluation_mode(head), isolated_random_state(0):
         return trial.logits(head, features)
 
 

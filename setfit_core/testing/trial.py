@@ -312,8 +312,9 @@ def told(error: BaseException) -> str:
     """Return an exception as text, with the place in the head's own code that it came from."""
     text = " ".join(named(error).split())
     text = text if len(text) <= 300 else f"{text[:297]}..."
-    ours = str(Path(setfit_core.__file__).parent)
+    ours, torchs = (str(Path(package.__file__).parent) for package in (setfit_core, torch))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
+    frames = [frame for frame in frames if not frame.filename.startswith(torchs)] or frames
     if not frames:
         return text
     return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name})"

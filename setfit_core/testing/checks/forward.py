@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from setfit_core.heads.adapters import evaluation_mode
+from setfit_core.randomness import isolated_random_state
 from setfit_core.testing.check import MODULES, CheckFailed, CheckSkipped, check
 from setfit_core.testing.modules import (
     FEW_STEPS,
@@ -193,7 +194,7 @@ def extra_keys(trial: Trial) -> None:
 
 
 def _asked_raw(head: nn.Module, features: Mapping[str, Any]) -> Any:
-    with evaluation_mode(head):
+    with evaluation_mode(head), isolated_random_state(0):
         return head(dict(features))
 
 

@@ -267,9 +267,9 @@ def dtype_moves(trial: Trial) -> str | None:
             value = evaluated(trial, head, body_output(rows, dtype))
             found = _probabilities(head, rows, dtype)
         except CheckFailed as failure:
-            if "not implemented for" not in failure.seen:
+            if not _is_lacking(failure):
                 raise CheckFailed(f"after head.{name}(), {failure.seen}", failure.remedy) from failure
-            notes.append(f"torch can't compute it in {name} on the CPU")
+            notes.append(f"it can't be computed in {name} on the CPU")
             continue
         if not value.is_floating_point() or not bool(torch.isfinite(value).all()):
             raise CheckFailed(f"after head.{name}(), the logits of forward are not finite: {shown(value)}")
@@ -297,6 +297,11 @@ def _check_double(trial: Trial, head: nn.Module, problem: Problem, scores: torch
     for what, difference in (("forward", gap(scores, value)), ("predict_proba", gap(probabilities, found))):
         if difference > 1e-3:
             raise CheckFailed(f"after head.double(), {what} returns something else than before (by {difference:.3g})")
+
+
+def _is_lacking(failure: CheckFailed) -> bool:
+    """Tell whether torch or NumPy can't compute in half precision, which is no fault of the head."""
+    return any(sign in failure.seen for sign in ("not implemented for '", "unsupported ScalarType BFloat16"))
 
 
 def _probabilities(head: nn.Module, rows: Array, dtype: torch.dtype) -> Array:
@@ -354,8 +359,8 @@ def autocast(trial: Trial) -> None:
         if loss.requires_grad:
             asked("loss.backward()", loss.backward)
     except CheckFailed as failure:
-        if "not implemented for" in failure.seen:
-            raise CheckSkipped(f"torch lacks an operation on the CPU: {failure.seen}") from failure
+        if _is_lacking(failure):
+            raise CheckSkipped(f"bfloat16 lacks something on the CPU: {failure.seen}") from failure
         raise CheckFailed(f"under autocast, {failure.seen}", failure.remedy) from failure
     if not bool(torch.isfinite(loss).all()) or not bool(torch.isfinite(logits).all()):
         raise CheckFailed("under autocast, the logits or their loss are not finite")
