@@ -312,7 +312,7 @@ def told(error: BaseException) -> str:
     """Return an exception as text, with the place in the head's own code that it came from."""
     text = " ".join(named(error).split())
     text = text if len(text) <= 300 else f"{text[:297]}..."
-    ours, torchs = (str(Path(package.__file__).parent) for package in (setfit_core, torch))
+    ours, torchs = (str(Path(str(package.__file__)).parent) for package in (setfit_core, torch))
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
     frames = [frame for frame in frames if not frame.filename.startswith(torchs)] or frames
     if not frames:
