@@ -19,6 +19,7 @@ from setfit_core.testing.checks import (
     moves,
     outputs,
     persistence,
+    properties,
     sizes,
     structure,
     threads,
@@ -30,17 +31,18 @@ _TOPICS: Final[tuple[ModuleType, ...]] = (
     structure,
     outputs,
     sizes,
-    batches,
     inputs,
     labels,
     learning,
     isolation,
     threads,
     persistence,
+    properties,
     capabilities,
     forward,
     gradients,
     moves,
+    batches,
 )
 
 _ALL: Final[tuple[Check, ...]] = tuple(
