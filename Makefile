@@ -1,4 +1,4 @@
-# Targets: install, demo, test, test-fast, lint, fix, clean.
+# Targets: install, demo, test, test-fast, matrix, lint, fix, clean.
 #
 # Variables:
 #   PYTHON    the interpreter that makes the environment (default: python3)
@@ -25,7 +25,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # The clean-environment test installs PyTorch as `make install` does.
 export TORCH
 
-.PHONY: install demo test test-fast lint fix clean
+.PHONY: install demo test test-fast matrix lint fix clean
 
 install: $(STAMP)
 
@@ -50,6 +50,10 @@ test: install
 # One process a core, with one thread each.
 test-fast: install
 	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow" --numprocesses auto
+
+# Try the conformance suite on all specimens, and write down in docs/kill-matrix.md what it finds.
+matrix: install
+	$(BIN)/python tests/testing/kill_matrix.py
 
 lint: install
 	$(BIN)/ruff check .
