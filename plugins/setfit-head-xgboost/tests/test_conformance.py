@@ -1,0 +1,5 @@
+from setfit_core.testing import HeadConformance
+
+
+class TestXGBoostHead(HeadConformance):
+    make_head = "xgboost"
