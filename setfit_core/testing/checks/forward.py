@@ -26,7 +26,7 @@ from setfit_core.testing.modules import (
     loss_function,
     loss_of,
 )
-from setfit_core.testing.trial import Trained, Trial, as_array, as_tensor, asked, body_output, refused, shown
+from setfit_core.testing.trial import Trained, Trial, as_array, as_tensor, asked, body_output, refused, shown, told
 
 #: The largest difference of logits that counts as rounding, as a share of the largest logit.
 _ROUNDING: Final = 1e-4
@@ -211,15 +211,17 @@ def missing_keys(trial: Trial) -> str:
     features = body_output(problem.unseen[:6])
     before = evaluated(trial, head, features)
     for key in features:
-        _works_without(trial, head, features, key, before)
+        _works_without(head, features, key, before)
     without_types = {key: value for key, value in features.items() if key != "token_type_ids"}
-    asked(
-        "forward without 'token_type_ids', which bodies such as MPNet and RoBERTa don't return,",
-        lambda: _asked_raw(head, without_types),
-    )
+    if (error := refused(lambda: _asked_raw(head, without_types))) is not None:
+        raise CheckFailed(
+            f"forward without 'token_type_ids' raised {told(error)}",
+            "Bodies such as MPNet and RoBERTa have no token_type_ids: do without them, or read them with "
+            "features.get('token_type_ids') and take None for zeros.",
+        )
     needed = dict(features)
     for key in features:
-        if _works_without(trial, head, needed, key, before):
+        if _works_without(head, needed, key, before):
             del needed[key]
         if not needed:
             raise CheckFailed(
@@ -231,19 +233,20 @@ def missing_keys(trial: Trial) -> str:
     return f"it needs {listed(needed)}"
 
 
-def _works_without(
-    trial: Trial, head: nn.Module, features: Mapping[str, torch.Tensor], key: str, before: torch.Tensor
-) -> bool:
+def _works_without(head: nn.Module, features: Mapping[str, torch.Tensor], key: str, before: torch.Tensor) -> bool:
     left = {name: value for name, value in features.items() if name != key}
     if refused(lambda: _asked_raw(head, left)) is not None:
         return False
-    difference = gap(before, evaluated(trial, head, left))
+    output = _asked_raw(head, left)
+    logits = output.get("logits") if isinstance(output, Mapping) else None
+    difference = gap(before, logits)
     if difference <= _ROUNDING:
         return True
-    has = f"which leaves {listed(left)}" if len(left) < 4 else "with everything else there"
+    has = f"which leaves {listed(left)}," if len(left) < 4 else "with everything else there,"
+    what = f"other logits (by {difference:.3g} of the largest)" if np.isfinite(difference) else shown(output)
     raise CheckFailed(
-        f"without {key!r}, {has}, forward neither raises nor returns the same logits (they differ by "
-        f"{difference:.3g} of the largest): it puts something of its own in the place of what is missing"
+        f"without {key!r}, {has} forward neither raises nor returns the same logits, but {what}: it puts something of "
+        "its own in the place of what is missing"
     )
 
 
