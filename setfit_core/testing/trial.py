@@ -140,15 +140,16 @@ class Trial:
         """Build a head and train it on a problem; see `train`.
 
         A module that learns little so gets a second chance, anew and slowly: the promise is to learn, and not to learn
-        at one learning rate.
+        at one learning rate. The better of the two is kept.
         """
         head = self.head(problem.num_classes, problem.embedding_size, seed=seed)
         self.train(head, problem.embeddings, problem.labels, seed=seed, steps=steps)
-        if self.differentiable and steps >= STEPS and self._misses(head, problem):
-            head = self.head(problem.num_classes, problem.embedding_size, seed=seed)
-            with isolated_random_state((self.seed + seed) % 2**32):
-                self._descend(head, problem.embeddings, problem.labels, 2 * steps, _LEARNING_RATE / 10)
-        return Trained(head, self.contract)
+        if not self.differentiable or steps < STEPS or (learned := self._learned(head, problem)) >= _LEARNED:
+            return Trained(head, self.contract)
+        slow = self.head(problem.num_classes, problem.embedding_size, seed=seed)
+        with isolated_random_state((self.seed + seed) % 2**32):
+            self._descend(slow, problem.embeddings, problem.labels, 2 * steps, _LEARNING_RATE / 10)
+        return Trained(slow if self._learned(slow, problem) > learned else head, self.contract)
 
     def train(self, head: Any, embeddings: Array, labels: IntArray, *, seed: int = 0, steps: int = STEPS) -> None:
         """Train a head on float `[num_inputs, embedding_size]` and class ids `[num_inputs]`.
@@ -166,11 +167,11 @@ class Trial:
         """Call an array head's `fit`."""
         asked(f"fit({shown(embeddings)}, {shown(labels)})", lambda: head.fit(embeddings, labels))
 
-    def _misses(self, head: nn.Module, problem: Problem) -> bool:
-        """Tell whether a module has failed to learn its own training examples."""
+    def _learned(self, head: nn.Module, problem: Problem) -> float:
+        """Return the share of a problem's training examples that a module classifies rightly."""
         with evaluation_mode(head):
             logits = self.logits(head, body_output(problem.embeddings))
-        return logits.ndim == 2 and float((as_array(logits).argmax(axis=1) == problem.labels).mean()) < _LEARNED
+        return float((as_array(logits).argmax(axis=1) == problem.labels).mean()) if logits.ndim == 2 else 1.0
 
     def _descend(self, head: Any, embeddings: Array, labels: IntArray, steps: int, learning_rate: float) -> None:
         features = body_output(embeddings)
