@@ -23,6 +23,7 @@ __all__ = [
     "HALF_TOLERANCE",
     "TOLERANCE",
     "Answers",
+    "admits_ignorance",
     "answers",
     "asked_rows",
     "difference",
@@ -47,6 +48,8 @@ __all__ = [
 TOLERANCE: Final = 1e-4
 #: The same, where embeddings or probabilities have half precision.
 HALF_TOLERANCE: Final = 1e-2
+#: Below this multiple of what guessing gives, the largest probabilities of rows say that the head knows nothing.
+_NO_IDEA: Final = 1.3
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,17 @@ def given(trained: Trained, rows: Array) -> Any:
     tensor = as_tensor(rows, trained.head)
     strides = [stride // rows.itemsize for stride in rows.strides]
     return torch.empty_strided(rows.shape, strides, dtype=tensor.dtype).copy_(tensor)
+
+
+def admits_ignorance(probabilities: Array) -> bool:
+    """Tell whether probabilities hardly differ between several classes.
+
+    A learner that is too weak for so many classes, such as boosted stumps, says so in this way, and its contract is
+    kept. Exactly even probabilities are no answer at all.
+    """
+    num_classes: int = probabilities.shape[1]
+    sure = float(probabilities.max(axis=1).mean()) * num_classes
+    return num_classes > 3 and 1.001 < sure < _NO_IDEA
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["IntArray", "Problem", "around", "separable"]
+__all__ = ["IntArray", "Problem", "around", "on_a_sphere", "separable"]
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -104,18 +104,31 @@ def around(
     return Problem(draw(labels), labels, draw(unseen_labels), unseen_labels, centres.astype(np.float32))
 
 
+def on_a_sphere(num_classes: int, embedding_size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Draw centres of equal length for `around`, which differ in their direction alone, as cosines need it."""
+    candidates = rng.normal(0, 1, size=(20 * num_classes, embedding_size))
+    candidates /= np.linalg.norm(candidates, axis=1, keepdims=True)
+    return _widened(_far_apart(candidates, num_classes))
+
+
 def _spread(num_classes: int, embedding_size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Draw centres that keep a distance; many of them in few dimensions need more room than the unit normal has."""
     if embedding_size == 1:
         return 2.0 * rng.permutation(num_classes)[:, None].astype(np.float64) - (num_classes - 1)
-    candidates = rng.normal(0, 1, size=(20 * num_classes, embedding_size))
+    return _widened(_far_apart(rng.normal(0, 1, size=(20 * num_classes, embedding_size)), num_classes))
+
+
+def _far_apart(candidates: npt.NDArray[np.float64], number: int) -> npt.NDArray[np.float64]:
     chosen = [0]
     distance = np.linalg.norm(candidates - candidates[0], axis=1)
-    while len(chosen) < num_classes:
+    while len(chosen) < number:
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, np.linalg.norm(candidates - candidates[chosen[-1]], axis=1))
-    centres = candidates[chosen]
-    # Ten times the noise between any two neighbours.
+    return candidates[chosen]
+
+
+def _widened(centres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Keep ten times the noise between any two neighbours."""
     scale = max(1.0, 10 * _NOISE / max(_nearest(centres), 1e-9))
     widened: npt.NDArray[np.float64] = np.multiply(centres, scale, dtype=np.float64)
     return widened
