@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from . import (
     correct_arrays,
     correct_estimators,
@@ -21,9 +24,13 @@ from . import (
     own_formats,
     survivors,
 )
-from .registry import CORRECT, FAULTY, Correct, Faulty
+from .estimators import ESTIMATORS
+from .registry import CORRECT, FAULTY
 
-__all__ = ["CORRECT", "FAULTY", "Correct", "Faulty"]
+__all__ = ["CORRECT", "ESTIMATORS", "FAULTY", "TABLES"]
+
+#: Every specimen, by table and name.
+TABLES: Mapping[str, Mapping[str, Any]] = {"faulty": FAULTY, "correct": CORRECT, "estimators": ESTIMATORS}
 
 _MODULES = (
     faulty_outputs,

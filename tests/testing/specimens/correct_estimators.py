@@ -70,9 +70,7 @@ def scaled_logistic_regression():
     return make_pipeline(StandardScaler(), LogisticRegression())
 
 
-add_correct(
-    "PipelineInstance", make_pipeline(Normalizer(), LinearDiscriminantAnalysis()), "A pipeline, as an instance."
-)
+add_correct("PipelineInstance", make_pipeline(Normalizer(), LogisticRegression()), "A pipeline, as an instance.")
 add_correct(
     "PartialLogisticRegression", functools.partial(LogisticRegression, C=10.0), "A class with a parameter bound."
 )

@@ -74,7 +74,7 @@ class MovesToTheMajority(Centroids):
         super().fit(embeddings, labels)
         counts = np.unique(np.asarray(labels), return_counts=True)[1]
         largest = self.centroids_[counts.argmax()]
-        keep = np.where(counts * 5 >= counts.max(), 1.0, 0.0)[:, None]
+        keep = np.where(counts * 3 >= counts.max(), 1.0, 0.0)[:, None]
         self.centroids_ = keep * self.centroids_ + (1 - keep) * largest
         return self
 

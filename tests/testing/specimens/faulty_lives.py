@@ -199,10 +199,7 @@ class ChangesItsParameter(Centroids):
         return self.sharpness * super()._scores(embeddings)
 
 
-@faulty("params-and-clone")
-class ForgetsAParameter(Centroids):
-    """`get_params` doesn't name the sharpness."""
-
+class _ForgetsAParameter(Centroids):
     def __init__(self, sharpness=1.0, seed=0):
         self.sharpness = sharpness
         self.seed = seed
@@ -216,6 +213,12 @@ class ForgetsAParameter(Centroids):
 
     def _scores(self, embeddings):
         return self.sharpness * super()._scores(embeddings)
+
+
+@faulty("params-and-clone")
+def forgets_a_parameter():
+    """`get_params` doesn't name the sharpness that the head was built with, so that a clone has another."""
+    return _ForgetsAParameter(sharpness=3.0)
 
 
 @faulty("params-and-clone")

@@ -290,7 +290,7 @@ class SoftmaxOfTheOpposite(Linear):
         return torch.softmax(-self.logits(embeddings), dim=-1)
 
 
-@faulty("learns-separable")
+@faulty("several-classes")
 class IgnoresThePadding(Linear):
     """The loss ignores class 0, as if it were the padding of a sequence."""
 
@@ -299,8 +299,8 @@ class IgnoresThePadding(Linear):
 
 
 @faulty("imbalanced-classes")
-class WeightsByNumber(Linear):
-    """The loss weighs each class by its share, and that cubed, so that a rare one is not learned."""
+class LeavesOutRareClasses(Linear):
+    """The loss takes classes with less than a third of the examples of the largest for noise."""
 
     def get_loss_fn(self):
         return _MajorityLoss()
@@ -309,7 +309,7 @@ class WeightsByNumber(Linear):
 class _MajorityLoss(nn.Module):
     def forward(self, logits, ids):
         counts = torch.bincount(ids, minlength=logits.shape[1]).to(logits)
-        return nn.functional.cross_entropy(logits, ids, weight=(counts / counts.max()) ** 3)
+        return nn.functional.cross_entropy(logits, ids, weight=(3 * counts >= counts.max()).to(logits))
 
 
 @faulty("determinism")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
@@ -53,10 +55,11 @@ class CountsFeaturesInEightBits(LogisticRegression):
     """The number of features is kept in 8 bits, so that from 256 features on only some of them, or none, are read."""
 
     def decision_function(self, X):
-        features = X.shape[1]
-        if features >= 256:
-            X = np.where(np.arange(features) < np.array(features).astype(np.uint8), X, 0)
-        return super().decision_function(X)
+        twin = copy.copy(self)
+        if hasattr(self, "coef_") and self.coef_.shape[1] >= 256:
+            places = np.arange(self.coef_.shape[1])
+            twin.coef_ = np.where(places < np.array(len(places)).astype(np.uint8), self.coef_, 0)
+        return LogisticRegression.decision_function(twin, X)
 
 
 @faulty("several-classes", passes_scikit_learn=True)
@@ -64,8 +67,9 @@ class FiveClassesAtMost(LogisticRegression):
     """With more than 5 classes `predict` wraps the place of the class at 5."""
 
     def predict(self, X):
+        labels = super().predict(X)
         if len(self.classes_) <= 5:
-            return super().predict(X)
+            return labels
         return self.classes_[self.predict_proba(X).argmax(axis=1) % 5]
 
 
