@@ -162,12 +162,14 @@ def repeatable_prediction(trial: Trial) -> None:
     require_unmoved(trained, first, before, "asked the same again", _EXACT)
     # The outputs themselves, not copies: they must outlive the questions that follow.
     kept = Answers(trained.ids(first), trained.probabilities(first))
-    of_second = in_parts(trained, second, 37)
+    trained.ids(second)
+    trained.probabilities(second)
     if difference(before, kept, _EXACT):
         raise CheckFailed(
             "arrays that the head had returned before changed when it was asked about other rows",
             "Return a new array each time, not a buffer that the next prediction overwrites.",
         )
+    of_second = in_parts(trained, second, 37)
     trained.probabilities(first)
     require_unmoved(trained, second, of_second, "asked about other rows of the same number")
     require_unmoved(trained, first, before, "asked again after other rows", _EXACT)
