@@ -258,24 +258,24 @@ def _works_without(head: nn.Module, features: Mapping[str, torch.Tensor], key: s
     contracts=MODULES,
 )
 def features_unchanged(trial: Trial) -> None:
-    """In evaluation mode, and in training mode with a backward pass; the body's other users see the same tensors."""
+    """With and without gradients, and with a backward pass; the body's other users see the same tensors."""
     problem = trial.problem()
     head = initialised(trial, problem)
-    rows = 8
-    ids = torch.from_numpy(problem.labels[:rows])
-    for mode in ("evaluation", "training"):
-        head.train(mode == "training")
-        features = attached(problem.embeddings[:rows])[0] if mode == "training" else body_output(problem.embeddings)
+    for training, gradients in ((False, False), (False, True), (True, True)):
+        head.train(training)
+        features = attached(problem.embeddings)[0] if training else body_output(problem.embeddings)
         before = {key: (value, value.detach().clone(), _version(value)) for key, value in features.items()}
         wanted = {key: value.requires_grad for key, value in features.items()}
-        output = asked("forward(features)", call(head, "forward", features))
+        with torch.set_grad_enabled(gradients):
+            output = asked("forward(features)", call(head, "forward", features))
         value = output.get("logits") if isinstance(output, Mapping) else None
         if not isinstance(value, torch.Tensor):
             raise CheckFailed(f"forward returned {shown(output)}, not a dict with a tensor 'logits'")
-        if mode == "training":
-            loss = loss_of(loss_function(head), value, ids)
+        if training:
+            loss = loss_of(loss_function(head), value, torch.from_numpy(problem.labels))
             if loss.requires_grad:
                 asked("loss.backward()", loss.backward)
+        mode = f"in {'training' if training else 'evaluation'} mode{'' if gradients else ' without gradients'}"
         _check_same(features, before, wanted, mode)
         _check_own_memory(value, {key: tensor for key, (tensor, _, _) in before.items()})
 
@@ -298,22 +298,22 @@ def _check_same(
             f"{done} {listed(map(repr, keys))}" for done, keys in (("adds", added), ("removes", gone)) if keys
         )
         raise CheckFailed(
-            f"in {mode} mode, forward {what or 'reorders the keys'} in the dict that it is given",
+            f"{mode}, forward {what or 'reorders the keys'} in the dict that it is given",
             "Leave the dict alone and return a new one: {'logits': logits} or {**features, 'logits': logits}.",
         )
     for key, (tensor, copy, version) in before.items():
         if features[key] is not tensor:
             raise CheckFailed(
-                f"in {mode} mode, forward puts another tensor into the dict it is given, as {key!r}",
+                f"{mode}, forward puts another tensor into the dict it is given, as {key!r}",
                 "Leave the dict alone: keep what you compute in a variable of your own.",
             )
         if gap(copy, tensor) > 0:
-            raise CheckFailed(f"in {mode} mode, forward changes the values of the tensor {key!r} that it is given")
+            raise CheckFailed(f"{mode}, forward changes the values of the tensor {key!r} that it is given")
         if _version(tensor) != version:
-            raise CheckFailed(f"in {mode} mode, forward writes into the tensor {key!r} that it is given")
+            raise CheckFailed(f"{mode}, forward writes into the tensor {key!r} that it is given")
         if tensor.requires_grad is not wanted[key]:
             raise CheckFailed(
-                f"in {mode} mode, forward switches requires_grad of the tensor {key!r} that it is given",
+                f"{mode}, forward switches requires_grad of the tensor {key!r} that it is given",
                 "Leave requires_grad of the inputs alone.",
             )
 

@@ -47,7 +47,7 @@ _FALL: Final = 0.1
 def loss_function_(trial: Trial) -> str:
     """Right answers must cost less than wrong ones; the logits tried are the head's own, as a loss may want cosines."""
     function = None
-    for problem in (trial.problem(3), trial.problem(2, seed=1)):
+    for problem in (trial.problem(3), trial.problem(2, seed=1), trial.problem(10, seed=2)):
         head = initialised(trial, problem)
         function = _loss_module(head)
         logits = evaluated(trial, head, body_output(problem.embeddings))

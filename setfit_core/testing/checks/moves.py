@@ -268,8 +268,8 @@ def dtype_moves(trial: Trial) -> str | None:
             found = _probabilities(head, rows, dtype)
         except CheckFailed as failure:
             if not _is_lacking(failure):
-                raise CheckFailed(f"after head.{name}(), {failure.seen}", failure.remedy) from failure
-            notes.append(f"it can't be computed in {name} on the CPU")
+                raise CheckFailed(f"after head.{name}(), {failure.seen}", _remedy(failure)) from failure
+            notes.append(f"torch can't compute it in {name} on the CPU")
             continue
         if not value.is_floating_point() or not bool(torch.isfinite(value).all()):
             raise CheckFailed(f"after head.{name}(), the logits of forward are not finite: {shown(value)}")
@@ -300,8 +300,14 @@ def _check_double(trial: Trial, head: nn.Module, problem: Problem, scores: torch
 
 
 def _is_lacking(failure: CheckFailed) -> bool:
-    """Tell whether torch or NumPy can't compute in half precision, which is no fault of the head."""
-    return any(sign in failure.seen for sign in ("not implemented for '", "unsupported ScalarType BFloat16"))
+    """Tell whether torch has no such operation in half precision, which is no fault of the head."""
+    return "not implemented for '" in failure.seen
+
+
+def _remedy(failure: CheckFailed) -> str:
+    if "unsupported ScalarType BFloat16" in failure.seen:
+        return "NumPy has no bfloat16. Stay with torch, or convert before: tensor.float().cpu().numpy()."
+    return failure.remedy
 
 
 def _probabilities(head: nn.Module, rows: Array, dtype: torch.dtype) -> Array:
@@ -360,8 +366,8 @@ def autocast(trial: Trial) -> None:
             asked("loss.backward()", loss.backward)
     except CheckFailed as failure:
         if _is_lacking(failure):
-            raise CheckSkipped(f"bfloat16 lacks something on the CPU: {failure.seen}") from failure
-        raise CheckFailed(f"under autocast, {failure.seen}", failure.remedy) from failure
+            raise CheckSkipped(f"torch lacks an operation on the CPU: {failure.seen}") from failure
+        raise CheckFailed(f"under autocast, {failure.seen}", _remedy(failure)) from failure
     if not bool(torch.isfinite(loss).all()) or not bool(torch.isfinite(logits).all()):
         raise CheckFailed("under autocast, the logits or their loss are not finite")
     gradients = {name: p.grad for name, p in head.named_parameters() if p.grad is not None}
