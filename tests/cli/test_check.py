@@ -372,13 +372,14 @@ def test_it_leaves_nothing_behind(run, beside):
     assert {entry.name for entry in beside.iterdir()} == before
 
 
-def test_a_terminal_gets_the_same_words_in_colour(environment, check, beside):
+def in_a_terminal(environment, *arguments):
+    """What `setfit-core check` prints into a terminal."""
     ours, theirs = pty.openpty()
     program = "import sys; from setfit_core.cli import main; sys.exit(main())"
     process = subprocess.Popen(
-        [sys.executable, "-c", program, "check", "my_heads:Constant", *FEW],
+        [sys.executable, "-c", program, "check", *arguments],
         stdout=theirs,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         env={**environment, "TERM": "xterm-256color"},
     )
     os.close(theirs)
@@ -389,14 +390,23 @@ def test_a_terminal_gets_the_same_words_in_colour(environment, check, beside):
     except OSError:  # how Linux says that the other end is closed
         pass
     os.close(ours)
-    process.communicate(timeout=120)
-    assert process.returncode == 1
-    shown = output.decode().replace("\r\n", "\n")
+    assert process.wait(timeout=120) == 1
+    return output.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_the_same_words_in_colour(environment, check, beside):
+    shown = in_a_terminal(environment, "my_heads:Constant", *FEW)
     assert "\x1b[31m" in shown
     plain = check("my_heads:Constant", *FEW)[1]
     assert "\x1b" not in plain
     without_times = [re.sub(r"\d+\.\d s", "", re.sub(r"\x1b\[[0-9;]*m", "", text)) for text in (shown, plain)]
     assert without_times[0] == without_times[1]
+
+
+def test_no_colour_is_shown_to_who_wants_none(environment, beside):
+    shown = in_a_terminal({**environment, "NO_COLOR": "1"}, "my_heads:Constant", "--only", "learns-separable")
+    assert "learns-separable" in shown
+    assert "\x1b" not in shown
 
 
 # The program around it
