@@ -4,65 +4,84 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
 
 from setfit_core.testing.check import CheckFailed
 
-__all__ = ["Failures", "settings"]
+__all__ = ["Search", "settings", "simplest"]
 
-#: Processor seconds after which the search for a failure ends; only heads that take long to train get there.
-_SEARCHING: Final = 5.0
-#: Processor seconds that are spent on simplifying what has failed.
-_SIMPLIFYING: Final = 1.0
+Case = TypeVar("Case")
 
-
-class _Enough(BaseException):
-    """Ends a search: hypothesis lets pass what is no Exception."""
+#: Processor seconds after which a search ends; only heads that take long to train get there.
+_LONG: Final = 5.0
+_MOST_ATTEMPTS: Final = 40
 
 
-@dataclass
-class Failures:
-    """What a search has found, of which the simplest is told."""
+class _Ended(BaseException):
+    """Ends a search: hypothesis lets pass what is no Exception, and makes nothing of it."""
 
-    found: list[tuple[tuple[Any, ...], CheckFailed]] = field(default_factory=list)
-    _end: float | None = None
+
+class Search:
+    """A search, which ends at the first failure or after a long time.
+
+    Attributes:
+        failed: Whether it ended at a failure.
+    """
+
+    def __init__(self) -> None:
+        self.failed = False
+        self._end: float | None = None
+
+    def run(self, search: Callable[[], object]) -> None:
+        """Search, to the end."""
+        with _nothing_but_draws(), suppress(_Ended):
+            search()
 
     @contextmanager
-    def noting(self, complexity: tuple[Any, ...]) -> Iterator[None]:
-        """Note a failure in this block; end the search a while after the first one, or after a long time."""
-        if self._end is not None and time.process_time() > self._end:
-            raise _Enough
+    def attempt(self) -> Iterator[None]:
+        """End the search if this block fails."""
+        if self._end is not None and time.thread_time() > self._end:
+            raise _Ended
         try:
             yield
-        except CheckFailed as failure:
-            if not self.found:
-                self._end = time.process_time() + _SIMPLIFYING
-            self.found.append((complexity, failure))
-            raise
+        except CheckFailed:
+            self.failed = True
+            raise _Ended from None
         if self._end is None:  # not sooner: a library may have been imported on the way
-            self._end = time.process_time() + _SEARCHING
+            self._end = time.thread_time() + _LONG
 
-    def gather(self, search: Callable[[], None]) -> None:
-        """Search, and raise the simplest failure.
 
-        Raises:
-            CheckFailed: If any was noted.
-        """
-        try:
-            with _nothing_but_draws():
-                search()
-        except (_Enough, Exception) as end:
-            # What hypothesis makes of a failure, or says about one that doesn't come again, is of no interest.
-            if not self.found and not isinstance(end, _Enough):
-                raise
-        if self.found:
-            raise min(self.found, key=lambda each: each[0])[1] from None
+def simplest(
+    case: Case, fails: Callable[[Case], CheckFailed | None], simpler: Callable[[Case], Iterable[Case]]
+) -> CheckFailed:
+    """Return the failure of the simplest case that is found, starting from one that has failed.
+
+    Args:
+        case: What has failed.
+        fails: Returns the failure of a case, or None.
+        simpler: Yields simpler cases, the simplest first.
+    """
+    failure = fails(case)
+    if failure is None:
+        return CheckFailed(f"{case} failed, and tried again it did not")
+    attempts = 0
+    found = True
+    while found:
+        found = False
+        for other in simpler(case):
+            attempts += 1
+            if attempts > _MOST_ATTEMPTS:
+                break
+            new = fails(other)
+            if new is not None:
+                case, failure, found = other, new, True
+                break
+    return failure
 
 
 def settings(examples: int, calls: int = 1) -> hypothesis.settings:
@@ -75,7 +94,7 @@ def settings(examples: int, calls: int = 1) -> hypothesis.settings:
     return hypothesis.settings(
         max_examples=examples,
         stateful_step_count=calls,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate,),
         suppress_health_check=tuple(HealthCheck),
         verbosity=Verbosity.quiet,
         database=None,

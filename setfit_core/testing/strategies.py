@@ -81,9 +81,16 @@ class FewShotProblem:
 
     @cached_property
     def questions(self) -> npt.NDArray[np.float32]:
-        """What to classify, float32 `[2 * sum(counts), embedding_size]`: the examples, and others near them."""
+        """What to classify, float32 `[num_questions, embedding_size]`.
+
+        The examples, others near them and, unless all have length 1 or a feature in common, a row of zeros.
+        """
         near = self._examples + self._rng(2).normal(0, _NOISE, size=self._examples.shape)
-        return self._finished(np.concatenate([self._examples, near]))
+        # Where zeros are as far from all examples, or so far in one feature that the others don't matter, a Bayesian's
+        # likelihoods are equal up to rounding and too large for their sum; that is no fault worth finding.
+        odd = self.unit_norm or self.constant_feature
+        zeros = np.zeros((0 if odd else 1, self.embedding_size), dtype=np.float32)
+        return np.concatenate([self.embeddings, self._finished(near), zeros])
 
     @cached_property
     def _examples(self) -> npt.NDArray[np.float64]:
