@@ -51,7 +51,7 @@ def test_the_model_file_is_xgboosts_own(problem, make_head, save):
     ids=["ids", "integers", "strings", "floats", "booleans"],
 )
 def test_labels_keep_their_type(labels, problem, make_head, save, load):
-    embeddings, ids = problem(len(labels))
+    embeddings, ids = problem(len(labels), size=5)
     head = make_head().fit(embeddings, [labels[number] for number in ids])
     loaded = load(save(head))
     assert loaded.classes_.dtype == head.classes_.dtype
@@ -171,12 +171,13 @@ def rewrite_model(folder, content):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": hashlib.sha256(content).hexdigest()}))
 
 
-def test_a_model_that_is_no_classifier_is_refused(saved, load, problem):
-    embeddings, ids = problem(3)
+def test_a_model_that_is_no_classifier_is_refused(problem, make_head, save, load):
+    embeddings, ids = problem(2)
+    folder = save(make_head().fit(embeddings, ids))
     regressor = xgboost.XGBRegressor(n_estimators=2).fit(embeddings, ids)
-    rewrite_model(saved, bytes(regressor.get_booster().save_raw("ubj")))
-    with pytest.raises(ValueError, match=r"predicts 2 classes by reg:squarederror.*names 3"):
-        load(saved)
+    rewrite_model(folder, bytes(regressor.get_booster().save_raw("ubj")))
+    with pytest.raises(ValueError, match=r"predicts 2 classes by reg:squarederror.*names 2"):
+        load(folder)
 
 
 def test_what_xgboost_cannot_read_is_said_with_both_versions(saved, load):
