@@ -268,7 +268,7 @@ def test_ids_are_unique_and_every_check_says_what_it_means_and_how_to_mend():
 
 
 @pytest.mark.parametrize(
-    "work", ["time.sleep(1.5)", "start = time.process_time()\nwhile time.process_time() - start < 1.5: pass"]
+    "work", ["time.sleep(4)", "start = time.process_time()\nwhile time.process_time() - start < 1.5: pass"]
 )
 def test_a_module_that_works_or_waits_while_it_is_imported_is_over_the_budget(tmp_path, monkeypatch, work):
     source = f"""
@@ -284,9 +284,9 @@ class Head(GaussianNB):
     (tmp_path / "slow_head.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     try:
-        (result,) = check_head("slow_head:Head", only=["import-time"], import_budget=0.5).results
+        (result,) = check_head("slow_head:Head", only=["import-time"], import_budget=0.3).results
         assert result.status == "failed"
-        assert re.fullmatch(r"importing slow_head takes \d+\.\d s, more than 0\.5 s", result.seen)
+        assert re.fullmatch(r"importing slow_head takes \d+\.\d s, more than 0\.3 s", result.seen)
         assert check_head("slow_head:Head", only=["import-time"], import_budget=30).ok
     finally:
         sys.modules.pop("slow_head", None)
@@ -315,7 +315,7 @@ def test_importing_the_suite_is_left_to_those_who_use_it():
         loaded = {"torch", "numpy", "hypothesis", "pytest", "sklearn"} & set(sys.modules)
         assert not loaded, loaded
         import setfit_core.testing.runner
-        loaded = {"pytest", "sentence_transformers", "transformers"} & set(sys.modules)
+        loaded = {"sentence_transformers", "transformers", "datasets"} & set(sys.modules)
         assert not loaded, loaded
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
