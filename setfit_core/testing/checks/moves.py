@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from setfit_core.testing.modules import (
 from setfit_core.testing.problems import Problem
 from setfit_core.testing.trial import Array, Trained, Trial, as_array, as_tensor, asked, body_output, shown, told
 
+_LACKING: Final = re.compile(r"not (implemented|supported)\W+(\w+\W+)?'?(Half|BFloat16)")
 _METHODS: Final = ("forward", "predict_proba", "predict")
 
 
@@ -301,7 +303,7 @@ def _check_double(trial: Trial, head: nn.Module, problem: Problem, scores: torch
 
 def _is_lacking(failure: CheckFailed) -> bool:
     """Tell whether torch has no such operation in half precision, which is no fault of the head."""
-    return "not implemented for '" in failure.seen
+    return _LACKING.search(failure.seen) is not None
 
 
 def _remedy(failure: CheckFailed) -> str:
