@@ -81,16 +81,13 @@ class FewShotProblem:
 
     @cached_property
     def questions(self) -> npt.NDArray[np.float32]:
-        """What to classify, float32 `[num_questions, embedding_size]`.
-
-        The examples, others near them and, unless all have length 1 or a feature in common, a row of zeros.
-        """
-        near = self._examples + self._rng(2).normal(0, _NOISE, size=self._examples.shape)
-        # Where zeros are as far from all examples, or so far in one feature that the others don't matter, a Bayesian's
-        # likelihoods are equal up to rounding and too large for their sum; that is no fault worth finding.
-        odd = self.unit_norm or self.constant_feature
-        zeros = np.zeros((0 if odd else 1, self.embedding_size), dtype=np.float32)
-        return np.concatenate([self.embeddings, self._finished(near), zeros])
+        """What to classify, float32 `[num_questions, embedding_size]`: the examples, others near them, and zeros."""
+        near = self._finished(self._examples + self._rng(2).normal(0, _NOISE, size=self._examples.shape))
+        rows = [self.embeddings, near]
+        # Zeros that are equally far from all examples, or very far, tell only how a head rounds.
+        if not (self.unit_norm or self.constant_feature or self.offset):
+            rows.append(np.zeros((1, self.embedding_size), dtype=np.float32))
+        return np.concatenate(rows)
 
     @cached_property
     def _examples(self) -> npt.NDArray[np.float64]:

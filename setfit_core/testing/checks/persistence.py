@@ -59,7 +59,7 @@ def save_load(trial: Trial) -> str | None:
     "underneath; leave out pickle, joblib, torch.save and arrays of objects.",
 )
 def no_pickle(trial: Trial) -> str:
-    """Seen in what Python executes meanwhile, and in the files."""
+    """Seen in the files, and in what Python executes while they are loaded."""
     problem = trial.problem(3, 16)
     head, built_with = _trained(trial, problem)
     saver, _ = saver_of(trial, head, built_with)
@@ -80,14 +80,12 @@ def no_pickle(trial: Trial) -> str:
 def _traces_of_pickle(saver: Saver, head: Any) -> tuple[list[str], str]:
     """Save and load a head; return what gives a pickle away, and what was written."""
     with temporary_folder() as folder:
-        with watched_pickling() as saving:
-            record = saver.write(folder, head)
-        with watched_pickling() as loading:
+        record = saver.write(folder, head)
+        with watched_pickling() as events:
             saver.read(folder, record)
         files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-        pickles = [name for name, path in files.items() if holds_pickle(path)]
-    traces = [f"saving {event}" for event in saving[:1]] + [f"loading {event}" for event in loading[:1]]
-    traces += [f"{name} is a pickle, or has one inside" for name in pickles]
+        traces = [f"{name} is a pickle, or has one inside" for name, path in files.items() if holds_pickle(path)]
+    traces += [f"loading {event}" for event in events]
     return traces, f"format {record.metadata['format']!r}: {', '.join(files) or 'no file'}"
 
 
