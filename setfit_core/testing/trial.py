@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 import setfit_core
+from setfit_core.conformance import check_contract
 from setfit_core.heads.adapters import evaluation_mode
 from setfit_core.heads.construction import HeadRecipe
 from setfit_core.protocols import Contract
@@ -237,7 +238,13 @@ class Trained:
     contract: Contract
 
     def raw(self, method: str, embeddings: Array | torch.Tensor) -> Any:
-        """Return what `predict` or `predict_proba` returns, untouched."""
+        """Return what `predict` or `predict_proba` returns, untouched.
+
+        Raises:
+            CheckSkipped: The head has no such method, which the check `contract` says once and for all.
+        """
+        if getattr(self.head, method, None) is None and _is_lacking(self.head, method):
+            raise CheckSkipped(f"the head has no {method}, see 'contract'")
         call = f"{method}({shown(embeddings)})"
         if self.contract == "non-differentiable":
             return asked(call, lambda: getattr(self.head, method)(embeddings))
@@ -263,6 +270,11 @@ class Trained:
     def accuracy(self, problem: Problem) -> float:
         """Return the share of a problem's unseen examples that are classified rightly."""
         return float((self.ids(problem.unseen) == problem.unseen_labels).mean())
+
+
+def _is_lacking(head: Any, method: str) -> bool:
+    """Tell whether the contract check finds fault with a method, and not only an access that fails."""
+    return any(problem.member == method for problem in check_contract(head).problems)
 
 
 def body_output(embeddings: Array, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
