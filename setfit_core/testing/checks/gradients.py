@@ -186,7 +186,8 @@ def _train(trial: Trial, head: nn.Module, problem: Problem, rate: float) -> tupl
                 optimizer.step()
         last = float(np.mean(losses))
         first = last if first is None else first
-        if last < 0.5 * first:
+        # Large logits shrink first, which makes the loss fall before anything is learned from the embeddings.
+        if last < 0.5 * first and last < 0.5 * _shuffled(trial, head, problem):
             break
     return float("nan") if first is None else first, last
 
