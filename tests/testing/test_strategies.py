@@ -183,7 +183,8 @@ print(len(seen), seen)
 @pytest.mark.slow
 def test_what_the_suite_draws_depends_on_the_seed_alone_and_leaves_no_files(tmp_path):
     (tmp_path / "full_of_numbers.py").write_text(f"NUMBERS = {list(range(3, 40))}\n")
-    environment = {**os.environ, "CI": "true", "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "CI": "true", "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     outputs = []
     for modules, folder in (([], "one"), (["full_of_numbers"], "other")):
         (tmp_path / folder).mkdir()
