@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Final
 
+import torch
+
 from setfit_core.errors import ArgumentError
 from setfit_core.protocols import Contract
 from setfit_core.randomness import isolated_random_state
@@ -225,6 +227,8 @@ def _undisturbed(seed: int) -> Any:
         contextlib.redirect_stderr(io.StringIO()),
     ):
         warnings.simplefilter("ignore")
+        # The problems are so small that threads would only wait for one another, on a busy machine for long.
+        torch.set_num_threads(1)
         yield
 
 
