@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     import setfit_core.testing.strategies as strategies
     from setfit_core.testing.check import SUITE_VERSION, Check
     from setfit_core.testing.checks import list_checks
-    from setfit_core.testing.report import CheckResult, Report
+    from setfit_core.testing.findings import CheckResult
+    from setfit_core.testing.report import Report
     from setfit_core.testing.runner import check_head
     from setfit_core.testing.testcase import HeadConformance
 
 _HOMES = {
     "SUITE_VERSION": "check",
     "Check": "check",
-    "CheckResult": "report",
+    "CheckResult": "findings",
     "HeadConformance": "testcase",
     "Report": "report",
     "check_head": "runner",

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from setfit_core.heads.outputs import HALF_SUM_TOLERANCE, SUM_TOLERANCE
-from setfit_core.testing.check import CheckFailed
 from setfit_core.testing.problems import Problem
 from setfit_core.testing.trial import Array, Trained, as_array, as_tensor, shown
+from setfit_core.testing.verdicts import CheckFailed
 
 __all__ = [
     "HALF_TOLERANCE",

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from setfit_core.testing.verdicts import CheckFailed, CheckSkipped
+
 if TYPE_CHECKING:
     from setfit_core.protocols import Contract
     from setfit_core.testing.trial import Trial
@@ -18,32 +20,6 @@ SUITE_VERSION: Final = 1
 ARRAYS: Final[frozenset[Contract]] = frozenset({"non-differentiable"})
 MODULES: Final[frozenset[Contract]] = frozenset({"differentiable"})
 BOTH: Final[frozenset[Contract]] = ARRAYS | MODULES
-
-
-class CheckFailed(Exception):  # noqa: N818  # an outcome, as pytest's own are, and no error
-    """A head does not do what a check asks for.
-
-    Args:
-        seen: What was seen, a sentence without its full stop.
-        remedy: How to mend it, where that is more to the point than the check's own remedy.
-    """
-
-    def __init__(self, seen: str, remedy: str = "") -> None:
-        super().__init__(seen)
-        self.seen = seen
-        self.remedy = remedy
-
-
-class CheckSkipped(Exception):  # noqa: N818  # as above
-    """A check has nothing to ask of this head.
-
-    Args:
-        reason: Why, a sentence without its full stop.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True)

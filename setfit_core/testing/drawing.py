@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 import hypothesis
 from hypothesis import HealthCheck, Phase, Verbosity
 
-from setfit_core.testing.check import CheckFailed
+from setfit_core.testing.verdicts import CheckFailed
 
 __all__ = ["Search", "settings", "simplest"]
 

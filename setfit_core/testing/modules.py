@@ -14,9 +14,9 @@ from torch import nn
 
 from setfit_core.heads.adapters import evaluation_mode
 from setfit_core.randomness import isolated_random_state
-from setfit_core.testing.check import CheckFailed
 from setfit_core.testing.problems import Problem
 from setfit_core.testing.trial import Trial, as_array, asked, body_output, shown
+from setfit_core.testing.verdicts import CheckFailed
 
 __all__ = [
     "FEW_STEPS",

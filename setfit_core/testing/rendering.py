@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from setfit_core.testing.report import CheckResult, Report, Status
+    from setfit_core.testing.findings import CheckResult, Findings, Status
 
 __all__ = ["SCHEMA", "Line", "as_badge", "as_dict", "as_lines", "as_markdown", "as_text"]
 
@@ -60,12 +60,12 @@ class Line(NamedTuple):
 # Text
 
 
-def as_text(report: Report) -> str:
+def as_text(report: Findings) -> str:
     """Give a report as plain text of 80 columns, without a line break at the end."""
     return "\n".join(line.text for line in as_lines(report))
 
 
-def as_lines(report: Report) -> Iterator[Line]:
+def as_lines(report: Findings) -> Iterator[Line]:
     """Give the lines of the text, in order: what was checked, the results by their status, the verdict.
 
     Whatever is not in order has an entry of its own that tells what the check means, what was seen and how to mend
@@ -88,19 +88,19 @@ def as_lines(report: Report) -> Iterator[Line]:
     yield from _verdict_lines(report)
 
 
-def _opening(report: Report) -> Iterator[Line]:
+def _opening(report: Findings) -> Iterator[Line]:
     yield from (Line(text, "heading") for text in _wrapped(f"Conformance of {_name(report)}", "", "  "))
     yield from _labelled(_facts(report), indent="  ")
 
 
-def _name(report: Report) -> str:
+def _name(report: Findings) -> str:
     source = " ".join(filter(None, (report.distribution, report.version)))
     name = f"{report.subject} ({source})" if source else report.subject
     name = " ".join(_harmless(name).split())
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
 
 
-def _facts(report: Report) -> list[tuple[str, str]]:
+def _facts(report: Findings) -> list[tuple[str, str]]:
     return [
         ("contract", report.contract or "none could be told"),
         ("declares", _declared(report) or "no capability, so it is checked for its contract alone"),
@@ -109,7 +109,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def _declared(report: Report) -> str:
+def _declared(report: Findings) -> str:
     return ", ".join(f"{_plain(key)}={_shown(value)}" for key, value in report.capabilities.items())
 
 
@@ -156,20 +156,20 @@ def _labelled(rows: Iterable[tuple[str, str]], indent: str) -> Iterator[Line]:
             first = " " * len(first)
 
 
-def _verdict_lines(report: Report) -> Iterator[Line]:
+def _verdict_lines(report: Findings) -> Iterator[Line]:
     style: Style = "bad" if not report.ok else "good" if report.complete else "doubtful"
     if not report.complete:
         yield Line(_NO_VERDICT, "doubtful")
     yield Line(f"{_verdict(report)}: {_counted(report)} in {report.seconds:.1f} s", style)
 
 
-def _verdict(report: Report) -> str:
+def _verdict(report: Findings) -> str:
     if not report.ok:
         return "Does not conform"
     return "Conforms" if report.complete else "Incomplete"
 
 
-def _counted(report: Report) -> str:
+def _counted(report: Findings) -> str:
     counts = [(report.counts.get(status, 0), word) for status, word in _WORDS.items()]
     return ", ".join(f"{count} {word}" for count, word in counts if count) or "no checks"
 
@@ -186,7 +186,7 @@ def _wrapped(text: str, first: str, others: str) -> list[str]:
 # Markdown
 
 
-def as_markdown(report: Report) -> str:
+def as_markdown(report: Findings) -> str:
     """Give a report as GitHub's Markdown: a table of what is not in order, and a folded one of what is."""
     passed = [result for result in report.results if result.status == "passed"]
     not_passed = [status for status in _WORDS if status != "passed"]
@@ -250,7 +250,7 @@ def _escaped(piece: str) -> str:
 # Badge
 
 
-def as_badge(report: Report) -> str:
+def as_badge(report: Findings) -> str:
     """Give a badge that tells the verdict: an SVG image that needs no font, no script and no network."""
     label = "setfit head"
     message, colour, ink = _badge_message(report)
@@ -273,7 +273,7 @@ def as_badge(report: Report) -> str:
 """
 
 
-def _badge_message(report: Report) -> tuple[str, str, str]:
+def _badge_message(report: Findings) -> tuple[str, str, str]:
     """What the badge says, its colour and the colour of the writing on it."""
     failed, unexpected, expected = (report.counts.get(status, 0) for status in ("failed", "xpassed", "xfailed"))
     if failed:
@@ -296,7 +296,7 @@ def _text_width(text: str) -> int:
 # Dictionary
 
 
-def as_dict(report: Report) -> dict[str, Any]:
+def as_dict(report: Findings) -> dict[str, Any]:
     """Give a report as a dictionary that JSON can hold.
 
     Args:

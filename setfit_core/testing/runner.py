@@ -21,8 +21,9 @@ from setfit_core.randomness import isolated_random_state
 from setfit_core.registry.loading import PASSED_THROUGH
 from setfit_core.testing.check import SUITE_VERSION, Check, CheckFailed, CheckSkipped
 from setfit_core.testing.checks import list_checks
+from setfit_core.testing.findings import CheckResult
 from setfit_core.testing.process_state import kept_settings
-from setfit_core.testing.report import CheckResult, Report
+from setfit_core.testing.report import Report
 from setfit_core.testing.target import Finding, Target, resolve_target
 from setfit_core.testing.trial import Trial, told
 from setfit_core.values import is_number, positive_integer, seed_value

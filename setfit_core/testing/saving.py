@@ -15,9 +15,9 @@ from setfit_core.errors import UnsavableHeadError, UntrustedTypesError
 from setfit_core.heads.construction import HeadRecipe
 from setfit_core.persistence.config import HeadRecord
 from setfit_core.persistence.head import read_head, write_head
-from setfit_core.testing.check import CheckFailed, CheckSkipped
 from setfit_core.testing.target import Copies
 from setfit_core.testing.trial import Trial
+from setfit_core.testing.verdicts import CheckFailed, CheckSkipped
 
 __all__ = ["Saver", "saver_of", "temporary_folder"]
 

@@ -22,9 +22,9 @@ from setfit_core.heads.construction import HeadRecipe
 from setfit_core.protocols import Contract
 from setfit_core.randomness import isolated_random_state
 from setfit_core.registry.loading import PASSED_THROUGH, named
-from setfit_core.testing.check import CheckFailed, CheckSkipped
 from setfit_core.testing.problems import IntArray, Problem, separable
 from setfit_core.testing.target import PROBE_EMBEDDING_SIZE, PROBE_NUM_CLASSES, Target
+from setfit_core.testing.verdicts import CheckFailed, CheckSkipped
 
 __all__ = ["Trained", "Trial", "body_output"]
 
