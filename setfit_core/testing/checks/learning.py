@@ -24,15 +24,18 @@ _GOOD = 0.9
     remedy="Check that training uses the embeddings and labels it is given, row by row, and keeps what it learns.",
 )
 def learns_separable(trial: Trial) -> str:
-    """Rows with enough examples for every sensible learner."""
-    problem = trial.problem(4, 16, per_class=_ENOUGH)
-    accuracy = trial.trained(problem).accuracy(problem)
-    if accuracy < _GOOD:
-        raise CheckFailed(
-            f"{accuracy:.0%} of {len(problem.unseen)} unseen examples are classified rightly after training on "
-            f"{_ENOUGH} of each of {problem.num_classes} classes; by guessing it would be {1 / problem.num_classes:.0%}"
-        )
-    return f"{accuracy:.0%} right"
+    """Rows with enough examples for every sensible learner; twice, as wrong labels may be right by luck."""
+    reached = []
+    for seed in range(2):
+        problem = trial.problem(3, 16, per_class=_ENOUGH, seed=seed)
+        reached.append(trial.trained(problem).accuracy(problem))
+        if reached[-1] < _GOOD:
+            raise CheckFailed(
+                f"{reached[-1]:.0%} of {len(problem.unseen)} unseen examples are classified rightly after training on "
+                f"{_ENOUGH} of each of {problem.num_classes} classes; by guessing it would be "
+                f"{1 / problem.num_classes:.0%}"
+            )
+    return f"{min(reached):.0%} right"
 
 
 @check(
