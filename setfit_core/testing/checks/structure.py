@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Final
 
+from setfit_core.conformance import check_contract
 from setfit_core.testing.check import CheckFailed, CheckSkipped, check
 from setfit_core.testing.target import problems_as_finding
 from setfit_core.testing.trial import Trial
@@ -33,9 +34,12 @@ sys.stderr.write(f"\\nseconds={seconds(sys.argv[1])[0] / waiting}")
     remedy="Define the members that are named, with the arguments that are named.",
 )
 def contract(trial: Trial) -> str | None:
-    """See `check_contract`."""
-    if trial.target.report is not None and trial.target.report.problems:
-        finding = problems_as_finding(trial.target.report.problems)
+    """See `check_contract`. What only fitting brings, as in scikit-learn's StackingClassifier, is looked for after it."""
+    problems = () if trial.target.report is None else trial.target.report.problems
+    if problems and all(problem.kind == "unavailable" for problem in problems):
+        problems = check_contract(trial.trained(trial.problem()).head).problems
+    if problems:
+        finding = problems_as_finding(problems)
         raise CheckFailed(finding.seen, finding.remedy)
     return f"a {trial.contract} head"
 
