@@ -34,7 +34,7 @@ sys.stderr.write(f"\\nseconds={seconds(sys.argv[1])[0] / waiting}")
     remedy="Define the members that are named, with the arguments that are named.",
 )
 def contract(trial: Trial) -> str | None:
-    """See `check_contract`. What only fitting brings, as in scikit-learn's StackingClassifier, is looked for after it."""
+    """See `check_contract`. What only fitting brings, as in a StackingClassifier, is looked for after it."""
     problems = () if trial.target.report is None else trial.target.report.problems
     if problems and all(problem.kind == "unavailable" for problem in problems):
         problems = check_contract(trial.trained(trial.problem()).head).problems
