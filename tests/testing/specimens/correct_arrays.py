@@ -169,7 +169,7 @@ class CosineInSinglePrecision(Centroids):
         # One constant feature more keeps the length of an embedding from being lost altogether.
         self.floor_ = float(np.abs(rows).mean()) + 1e-9
         super().fit(self._directions(rows), labels)
-        if self.classes_.dtype.kind == "i":
+        if self.classes_.dtype.kind == "i" and np.abs(self.classes_).max() < 2**31:
             self.classes_ = self.classes_.astype(np.int32)
         return self
 
@@ -340,6 +340,16 @@ class RefusesWhatItMay(Centroids):
         if np.asarray(embeddings).dtype == np.float16:
             raise TypeError("half precision is not supported")
         return Centroids._finite(embeddings)
+
+
+@correct()
+class NeedsFiveExamples(Centroids):
+    """Fewer than five examples in all are refused with a `ValueError`, as nearest neighbours do it."""
+
+    def fit(self, embeddings, labels):
+        if len(embeddings) < 5:
+            raise ValueError(f"5 examples are needed, and these are {len(embeddings)}")
+        return super().fit(embeddings, labels)
 
 
 @correct()

@@ -131,8 +131,8 @@ class MutableDefault(Centroids):
 
     def fit(self, embeddings, labels):
         rows = self._finite(embeddings)
-        self.examples[:] = [row for row in self.examples if len(row[0]) == rows.shape[1]]
-        self.examples.extend((row, label) for row, label in zip(rows.tolist(), labels, strict=True))
+        self.examples[:] = [row for row in self.examples[-200:] if len(row[0]) == rows.shape[1]]
+        self.examples.extend(zip(rows.tolist(), labels, strict=True))
         known = set(labels)
         usable = [(row, label) for row, label in self.examples if label in known]
         return super().fit([row for row, _ in usable], [label for _, label in usable])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from setfit_core.testing import SUITE_VERSION, list_checks
 
 from .catalogue import CORRECT, ESTIMATORS, FAULTY
+from .estimators import TRAINING
 
 __all__ = ["check_ids", "render"]
 
@@ -21,6 +22,9 @@ classifiers of scikit-learn are tried.
 This page is generated: `make matrix` runs the suite on every specimen and writes it, and a test fails if it is out of
 date. The specimens are in [`tests/testing/specimens`](../tests/testing/specimens).
 """
+
+#: How many of the other checks that fail are named.
+_SHOWN = 8
 
 _CONTRACTS = {"differentiable": "module", "non-differentiable": "array"}
 
@@ -96,7 +100,9 @@ def _faulty(outcomes: Mapping[str, Outcome]) -> str:
         mark = " ⁑" if specimen.passes_scikit_learn else ""
         named = f"`{specimen.check}`" if specimen.check in outcome.failed else f"**not** `{specimen.check}`"
         others = [check for check in order if check in outcome.failed and check != specimen.check]
-        rows.append((f"{name}{mark}", _CONTRACTS.get(outcome.contract, ""), specimen.fault, named, _codes(others)))
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        shown = _codes(others[:_SHOWN]) + more
+        rows.append((f"{name}{mark}", _CONTRACTS.get(outcome.contract, ""), specimen.fault, named, shown))
     heading = "## Faulty heads\n\nMarked ⁑: scikit-learn's own `check_estimator` lets them through.\n\n"
     return heading + _table(("Head", "Kind", "Fault", "Found by", "Other checks that fail"), rows)
 
@@ -114,10 +120,18 @@ def _estimators(outcomes: Mapping[str, Outcome]) -> str:
     rows = []
     for name in sorted(outcomes):
         estimator, outcome = ESTIMATORS[name], outcomes[name]
-        reasons = [f"{_codes(checks)}: {reason}" for checks, reason in estimator.reasons.items()]
+        reasons = [f"{_failing(reason.checks)}: {reason.why}" for reason in estimator.reasons]
         rows.append((f"`{name}({estimator.arguments})`", "conforms" if outcome.ok else "fails", "<br>".join(reasons)))
     heading = "## Classifiers of scikit-learn\n\nWith their default parameters, or with those that are shown.\n\n"
     return heading + _table(("Classifier", "Outcome", "Which checks fail, and why"), rows)
+
+
+def _failing(checks: Collection[str]) -> str:
+    """Return the ids of checks, or those that are missing from all that train a head."""
+    if len(checks) < len(TRAINING) / 2:
+        return _codes(check for check in check_ids() if check in checks)
+    rest = _codes(check for check in check_ids() if check in TRAINING - set(checks))
+    return f"all that train it{', but for ' if rest else ''}{rest}"
 
 
 def _codes(checks: Iterable[str]) -> str:
