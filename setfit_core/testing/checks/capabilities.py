@@ -153,8 +153,8 @@ def params_and_clone(trial: Trial) -> None:
 def _check_numbers_kept(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     """A number that fit works out would go from the training data into every clone; options it may resolve."""
     for name, value in before.items():
-        if isinstance(value, (int, float)) and not _same(value, after.get(name)):
-            raise CheckFailed(f"fit changes the parameter {name} from {value!r} to {after.get(name)!r}")
+        if isinstance(after.get(name), (int, float)) and not _same(value, after[name]):
+            raise CheckFailed(f"fit changes the parameter {name} from {value!r} to {after[name]!r}")
 
 
 def _declared(trial: Trial, capability: str) -> bool:

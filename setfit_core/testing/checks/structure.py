@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import Final
 
+import numpy as np
+
 from setfit_core.conformance import check_contract
 from setfit_core.testing.check import CheckFailed, CheckSkipped, check
 from setfit_core.testing.target import problems_as_finding
@@ -113,12 +115,15 @@ def _measured(module: str, frameworks: tuple[str, ...], path: tuple[str, ...]) -
     remedy="Create all state in __init__ or fit and keep it on the instance; no mutable class attributes or globals.",
 )
 def fresh_heads(trial: Trial) -> None:
-    """A head that was trained must not change what another one predicts."""
+    """A head that was trained must change neither what another one predicts, nor what another one learns."""
     first, second = trial.problem(seed=1), trial.problem(seed=2)
+    learned = trial.trained(second).probabilities(second.unseen)
     one = trial.trained(first)
     before = one.probabilities(first.unseen)
     other = trial.trained(second)
     if other.head is one.head:
         raise CheckFailed("two heads that were built one after the other are the same object")
-    if not (one.probabilities(first.unseen) == before).all():
+    if not np.array_equal(one.probabilities(first.unseen), before, equal_nan=True):
         raise CheckFailed("a head predicts something else after another one was trained")
+    if not np.allclose(other.probabilities(second.unseen), learned, atol=1e-4, equal_nan=True):
+        raise CheckFailed("a head learns something else from the same examples after another one was trained")
