@@ -353,6 +353,14 @@ class NeedsFiveExamples(Centroids):
 
 
 @correct()
+class StretchesOneFeature(Centroids):
+    """Embeddings of one feature are stretched by NumPy's broadcasting; other sizes than in training are refused."""
+
+    def _read(self, embeddings):
+        return self._finite(embeddings)
+
+
+@correct()
 class NanPassesThrough(Centroids):
     """Rows with NaN or infinity get a row of NaN, and other rows are answered as ever."""
 

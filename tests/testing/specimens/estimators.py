@@ -104,7 +104,6 @@ _NAN_IN_SINGLE_PRECISION = _because(
 )
 
 _REASONS: Mapping[str, tuple[Reason, ...]] = {
-    "AdaBoostClassifier": (_because("Boosted stumps confuse four classes that lie far apart.", "learns-separable"),),
     "CategoricalNB": (_NOT_NEGATIVE,),
     "ClassifierChain": (_SEVERAL_LABELS,),
     "ComplementNB": (_NOT_NEGATIVE,),
@@ -147,10 +146,7 @@ _REASONS: Mapping[str, tuple[Reason, ...]] = {
         ),
     ),
     "OneVsOneClassifier": (_NO_PROBABILITIES,),
-    "OutputCodeClassifier": (
-        _NO_PROBABILITIES,
-        _because("With its random code of six bits, two of four classes are hard to tell apart.", "learns-separable"),
-    ),
+    "OutputCodeClassifier": (_NO_PROBABILITIES,),
     "PassiveAggressiveClassifier": (_NO_PROBABILITIES,),
     "Perceptron": (_NO_PROBABILITIES,),
     "QuadraticDiscriminantAnalysis": (

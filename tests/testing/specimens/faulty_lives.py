@@ -239,10 +239,10 @@ class SetsParametersToNoAvail(Centroids):
 
 
 @faulty("params-and-clone")
-class ParametersFromTraining(Centroids):
-    """`fit` replaces the parameter by what it worked out, so that a copy isn't as it was built."""
+class SharpensItsParameter(Centroids):
+    """`fit` makes the parameter sharper by what it works out, so that a copy isn't as the head was built."""
 
-    def __init__(self, sharpness=None):
+    def __init__(self, sharpness=1.0):
         self.sharpness = sharpness
 
     def get_params(self, deep=True):
@@ -253,8 +253,7 @@ class ParametersFromTraining(Centroids):
         return self
 
     def fit(self, embeddings, labels):
-        if self.sharpness is None:
-            self.sharpness = 1.0 + 1.0 / len(embeddings)
+        self.sharpness *= 1 + 1 / len(embeddings)
         return super().fit(embeddings, labels)
 
     def _scores(self, embeddings):

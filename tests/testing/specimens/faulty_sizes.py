@@ -207,11 +207,3 @@ class CropsAndPads(Centroids):
         embeddings = self._finite(embeddings)
         missing = max(0, len(self.mean_) - embeddings.shape[1])
         return np.pad(embeddings, ((0, 0), (0, missing)))[:, : len(self.mean_)]
-
-
-@faulty("wrong-width")
-class BroadcastsOne(Centroids):
-    """Embeddings of the width 1 are stretched to the right width by broadcasting."""
-
-    def _read(self, embeddings):
-        return self._finite(embeddings)
