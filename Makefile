@@ -44,10 +44,10 @@ $(STAMP): pyproject.toml $(PLUGINS:%=%/pyproject.toml) $(XGBOOST_PLUGIN)/pyproje
 demo: install
 	$(BIN)/python demo/chat_router.py
 
+# One process a core, with one thread each. What a module of tests prepares is prepared once.
 test: install
-	$(PYTEST)
+	OMP_NUM_THREADS=1 $(PYTEST) --numprocesses auto --dist loadfile
 
-# One process a core, with one thread each.
 test-fast: install
 	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow" --numprocesses auto
 
