@@ -94,4 +94,5 @@ add_correct(
 )
 add_correct("logistic", "logistic", "The first-party head, by its name.")
 add_correct("linear", "linear", "The first-party head, by its name.")
+add_correct("xgboost", "xgboost", "The outside head of this repository, by its name.")
 add_correct("LogisticByPath", "sklearn.linear_model:LogisticRegression", "A class by the path to import it from.")
