@@ -116,7 +116,7 @@ def test_the_suite_leaves_the_process_as_it_was(specimens, matrix):
 
 def test_the_page_is_up_to_date(matrix):
     kept = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    difference = difflib.unified_diff(kept.splitlines(), matrix["page"].splitlines(), "kept", "found", lineterm="")
+    difference = difflib.unified_diff(essence(kept), essence(matrix["page"]), "kept", "found", lineterm="")
     assert "\n".join(difference) == "", "run `make matrix`"
 
 
@@ -132,6 +132,17 @@ def test_scikit_learns_own_checker_lets_the_marked_heads_through(specimens):
             results = check_estimator(each.make_head(), on_skip=None, on_fail=None)
             found[each.name] = [result["check_name"] for result in results if result["status"] == "failed"]
     assert found == {each.name: [] for each in marked}
+
+
+def essence(page):
+    """The lines of the page, without the last column of the table of faulty heads.
+
+    Which further checks a fault trips depends on rounding, on threads and on the processor.
+    """
+    before, heading, rest = page.partition("## Faulty heads\n")
+    table, after_heading, after = rest.partition("## Correct heads\n")
+    rows = [line.rsplit(" | ", 1)[0] for line in table.splitlines()]
+    return [*before.splitlines(), heading, *rows, after_heading, *after.splitlines()]
 
 
 def named(specimens, name, outcome):
