@@ -23,7 +23,7 @@ from setfit_core.heads.held import HeadSetting, HeldHead
 from setfit_core.heads.multilabel import STRATEGIES
 from setfit_core.labelling import Labelling
 from setfit_core.labels import IntArray, Label, LabelCodec
-from setfit_core.persistence import load_body, load_config, load_head, resolve_body, save_folder
+from setfit_core.persistence import load_body, load_config, load_head, locate_model, save_folder
 
 if TYPE_CHECKING:
     import os
@@ -137,7 +137,7 @@ class SetFitModel:
                 msg = f"use_differentiable_head=True means head={DIFFERENTIABLE_HEAD!r}, but head={head!r} was given."
                 raise ArgumentError(msg + " Give one of them.")
             head = DIFFERENTIABLE_HEAD
-        path = resolve_body(
+        path = locate_model(
             model_id,
             revision=revision,
             token=token,

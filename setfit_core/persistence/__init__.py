@@ -10,9 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from setfit_core.persistence.body import load_body, resolve_body
+    from setfit_core.persistence.body import load_body
     from setfit_core.persistence.config import HeadRecord, ModelConfig
     from setfit_core.persistence.folder import load_config, load_head, save_folder
+    from setfit_core.persistence.location import locate_model
 
 _HOMES = {
     "HeadRecord": "config",
@@ -20,7 +21,7 @@ _HOMES = {
     "load_body": "body",
     "load_config": "folder",
     "load_head": "folder",
-    "resolve_body": "body",
+    "locate_model": "location",
     "save_folder": "folder",
 }
 
@@ -30,7 +31,7 @@ __all__ = [
     "load_body",
     "load_config",
     "load_head",
-    "resolve_body",
+    "locate_model",
     "save_folder",
 ]
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from setfit_core.errors import ModelFormatError, PersistenceError
+from setfit_core.errors import ModelFormatError
+from setfit_core.persistence.files import read_json_object, write_json
 from setfit_core.version import __version__
 
 if TYPE_CHECKING:
@@ -19,7 +16,8 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "config_setfit.json"
 PICKLED_HEAD_FILE = "model_head.pkl"
-FORMAT_VERSION = 1
+#: Version 2 writes the names of the labels apart from their encoding, as `setfit` reads them, and keeps the training.
+FORMAT_VERSION = 2
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+!-]*[A-Za-z0-9])?")
 
@@ -55,10 +53,11 @@ class ModelConfig:
     """The content of `config_setfit.json`.
 
     Attributes:
-        labels: What the label encoder wants to find again; opaque here.
+        labels: What the label encoder wants to find again; opaque here, but for the key `"names"`.
         normalize_embeddings: Whether embeddings are scaled to unit length before they reach the head.
         multi_target_strategy: How a single-label head was made to predict several labels, if it was.
         head: What is known about the head.
+        training: What is known about the training, for the model card; opaque here.
         format_version: The version of this format.
         core_version: The version of setfit-core that saved the model.
     """
@@ -67,23 +66,31 @@ class ModelConfig:
     normalize_embeddings: bool
     multi_target_strategy: str | None
     head: HeadRecord
+    training: Mapping[str, Any] | None = None
     format_version: int = FORMAT_VERSION
     core_version: str = __version__
 
 
 def write_config(directory: Path, config: ModelConfig) -> None:
-    """Write `config_setfit.json`.
+    """Write `config_setfit.json`, in the newest version of its format.
+
+    `setfit` 1.2 hands every key at the top to the constructor of its model, which reads `labels` and
+    `normalize_embeddings`, passes over keys that it doesn't know, and fails at `multi_target_strategy`.
 
     Raises:
         PersistenceError: If the configuration holds something that JSON can't.
     """
     head = config.head
+    encoding = None if config.labels is None else dict(config.labels)
+    names = None if encoding is None else encoding.pop("names", None)
     content = {
-        "format_version": config.format_version,
+        "format_version": FORMAT_VERSION,
         "core_version": config.core_version,
-        "labels": config.labels,
+        "labels": names,
+        "label_encoding": encoding,
         "normalize_embeddings": config.normalize_embeddings,
-        "multi_target_strategy": config.multi_target_strategy,
+        "multi_label_strategy": config.multi_target_strategy,
+        "training": config.training,
         "head": {
             "name": head.name,
             "distribution": head.distribution,
@@ -130,78 +137,29 @@ def read_config(directory: Path) -> ModelConfig | None:
         params=_take(path, head, "params", dict, optional=True, inside="head"),
     )
     _check_names(path, record)
+    first = version == 1
     return ModelConfig(
-        labels=_take(path, content, "labels", dict, optional=True),
+        labels=_take(path, content, "labels", dict, optional=True) if first else _read_labels(path, content),
         normalize_embeddings=_take(path, content, "normalize_embeddings", bool),
-        multi_target_strategy=_take(path, content, "multi_target_strategy", str, optional=True),
+        multi_target_strategy=_take(
+            path, content, "multi_target_strategy" if first else "multi_label_strategy", str, optional=True
+        ),
         head=record,
+        training=None if first else _take(path, content, "training", dict, optional=True),
         format_version=version,
         core_version=_take(path, content, "core_version", str),
     )
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON the same way every time: sorted keys, UTF-8, a newline at the end."""
-    text = json.dumps(jsonable(content, path.name), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        ModelFormatError: If the file is missing, isn't JSON, or holds something other than an object.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
+def _read_labels(path: Path, content: Mapping[str, Any]) -> dict[str, Any] | None:
+    names = _take(path, content, "labels", list, optional=True)
+    encoding = _take(path, content, "label_encoding", dict, optional=True)
+    if names is not None and encoding is None:
         raise ModelFormatError(
-            f"{path} is missing: the model folder is incomplete. Download or save it again."
-        ) from None
-    except OSError as error:
-        raise ModelFormatError(f"{path} can't be read: {error}") from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested beyond reason
-        raise ModelFormatError(
-            f"{path} isn't valid JSON ({error}); it is damaged or truncated. Download or save the model again."
-        ) from error
-    if not isinstance(content, dict):
-        raise ModelFormatError(
-            f"{path} holds a JSON {type(content).__name__} where an object is expected; the file is damaged."
+            f"{path} names labels, but has no 'label_encoding' that says what they mean to the head; the file is "
+            "damaged. Download or save the model again."
         )
-    return content
-
-
-def jsonable(value: Any, where: str) -> Any:
-    """Return a copy made of what JSON can hold and give back: numpy scalars become Python's, tuples lists.
-
-    Args:
-        value: What is to be written.
-        where: The place of the value, for the message.
-
-    Raises:
-        PersistenceError: If there is something else inside, such as a set (it has no order), an array, a key
-            that isn't a string, or a number that isn't finite.
-    """
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [jsonable(item, f"{where}[{index}]") for index, item in enumerate(value)]
-    if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise PersistenceError(
-                    f"{where} has the key {key!r}, a {type(key).__name__}: JSON has only strings as keys and "
-                    "wouldn't give it back. Use strings."
-                )
-        return {str(key): jsonable(item, f"{where}.{key}") for key, item in value.items()}
-    raise PersistenceError(
-        f"{where} is {value!r}, a {type(value).__name__}, which JSON can't hold. Use strings, finite numbers, "
-        "booleans, None, and lists and dicts of them."
-    )
+    return encoding if encoding is None or names is None else {**encoding, "names": names}
 
 
 def _take(

@@ -19,7 +19,8 @@ from setfit_core.errors import (
 )
 from setfit_core.heads.construction import HeadRecipe, builds_head, head_recipe
 from setfit_core.persistence import safetensors_format, skops_format
-from setfit_core.persistence.config import HeadRecord, jsonable
+from setfit_core.persistence.config import HeadRecord
+from setfit_core.persistence.files import jsonable
 from setfit_core.registry import HeadHooks, HeadInfo, default_registry
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from setfit_core.errors import ModelFormatError, PersistenceError, UnsavableHeadError
-from setfit_core.persistence.config import jsonable, read_json_object, write_json
+from setfit_core.persistence.files import jsonable, read_json_object, write_json
 from setfit_core.randomness import isolated_random_state
 
 if TYPE_CHECKING:

@@ -140,7 +140,7 @@ def test_damaged_labels_are_told(body, texts, topics, tmp_path):
     model.fit(texts, topics)
     folder = model.save_pretrained(tmp_path / "model")
     config = json.loads((folder / "config_setfit.json").read_text())
-    config["labels"]["classes"] = [0, 1, 9]
+    config["label_encoding"]["classes"] = [0, 1, 9]
     (folder / "config_setfit.json").write_text(json.dumps(config))
     with pytest.raises((LabelError, ModelFormatError), match="damaged"):
         SetFitModel.from_pretrained(folder)

