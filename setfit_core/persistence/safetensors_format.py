@@ -27,6 +27,9 @@ ARGUMENTS_FILE = "head.json"
 
 hookimpl = pluggy.HookimplMarker("setfit")
 
+#: What a head may hold besides its saved weights, such as a table that its constructor computes (64 MB).
+_SPARE_NUMBERS = 2**24
+
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -76,6 +79,7 @@ def setfit_load_head(
         )
     weights = _read_weights(directory / WEIGHTS_FILE)
     arguments = read_arguments(directory)
+    _check_size(factory, arguments, weights, directory / ARGUMENTS_FILE)
     head = _build(factory, arguments, device, directory / ARGUMENTS_FILE)
     if not isinstance(head, nn.Module):
         raise ModelFormatError(
@@ -97,6 +101,26 @@ def read_arguments(directory: Path) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         raise ModelFormatError(f"{path} has no object 'arguments'; the file is damaged. Save the model again.")
     return arguments
+
+
+def _check_size(
+    factory: Callable[..., Any], arguments: Mapping[str, Any], weights: Mapping[str, torch.Tensor], path: Path
+) -> None:
+    """Refuse arguments that would build a head far larger than its saved weights, before it takes the memory."""
+    try:
+        # On the meta device tensors have shapes and no memory. A head that can't be built there isn't checked.
+        with torch.device("meta"):
+            sketch = _build(factory, arguments, "meta", path)
+        tensors = [*sketch.parameters(), *sketch.buffers()]
+        asked = sum(tensor.numel() for tensor in tensors if not nn.parameter.is_lazy(tensor))
+    except Exception:
+        return
+    saved = sum(tensor.numel() for tensor in weights.values())
+    if asked > _SPARE_NUMBERS + 4 * saved:
+        raise ModelFormatError(
+            f"The arguments in {path} ask for a head of {asked:,} numbers, but {WEIGHTS_FILE} holds {saved:,}. The "
+            "files don't belong together; download or save the model again."
+        )
 
 
 def _build(factory: Callable[..., Any], arguments: Mapping[str, Any], device: str, path: Path) -> Any:
