@@ -39,6 +39,10 @@ def setfit_save_head(head: Any, directory: Path, params: Mapping[str, Any] | Non
         A mapping that JSON can hold. Its key `"format"` names the format (a string that
         `setfit_load_head` recognises); the rest is handed back when loading. None if this hook doesn't save
         heads of this kind.
+
+    Raises:
+        ValueError: If the head can't be written and the user can do something about it, such as training it first;
+            the message is passed on. Anything else counts as a fault of the plugin.
     """
 
 

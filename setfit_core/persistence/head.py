@@ -7,6 +7,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from packaging.version import InvalidVersion, Version
+
 from setfit_core.errors import (
     ArgumentError,
     HeadError,
@@ -57,6 +59,8 @@ def write_head(
         metadata = hooks.setfit_save_head(head=head, directory=directory, params=built_with)
     except (SetFitError, OSError):
         raise
+    except ValueError as error:
+        raise UnsavableHeadError(f"The head {name} could not be saved; {owner} says: {error}") from error
     except Exception as error:
         raise UnsavableHeadError(
             f"The head {name} could not be saved: the hook setfit_save_head ({owner}) raised "
@@ -124,6 +128,8 @@ def read_head(
         raise ModelFormatError(
             f"{directory} is missing: the model folder is incomplete. Download or save the model again."
         )
+    if head is None and info is not None:
+        _check_major_version(record, info)
     as_tensors = record.metadata["format"] == safetensors_format.FORMAT
     if factory is None and as_tensors:
         name = record.class_name.replace(":", ".").rpartition(".")[2]
@@ -203,6 +209,26 @@ def _factory(
             f"installed. Install it: pip install {record.distribution}"
         ) from error
     return named.factory, named.info
+
+
+def _check_major_version(record: HeadRecord, info: HeadInfo) -> None:
+    """Refuse a head whose code has changed in ways that its author calls breaking, unless it brings its own format.
+
+    A format of its own is read by the plugin, which knows what its earlier versions wrote.
+    """
+    if record.metadata["format"] not in {module.FORMAT for module in _FORMATS} or record.version is None:
+        return
+    try:
+        saved, installed = Version(record.version), Version(info.version)
+    except InvalidVersion:
+        return
+    if saved.major != installed.major:
+        fitting = f"{record.distribution}>={saved.public},<{saved.major + 1}"
+        raise ModelFormatError(
+            f"The saved head was made with {record.distribution} {saved}, and {installed} is installed, another major "
+            f'version, in which the same file may mean something else. Install one that fits: pip install "{fitting}". '
+            f"Or pass head={record.name!r} if you know that the installed version reads it."
+        )
 
 
 def _recipe(factory: Callable[..., Any], params: Mapping[str, Any], info: HeadInfo | None) -> HeadRecipe | None:

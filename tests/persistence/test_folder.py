@@ -25,6 +25,7 @@ from setfit_core.errors import (
     UnknownHeadError,
     UnsavableHeadError,
 )
+from setfit_core.heads.construction import head_recipe
 from setfit_core.persistence import load_body, load_config
 
 
@@ -288,6 +289,21 @@ def test_a_head_of_no_installed_distribution_gives_the_line_that_installs_it(sav
     edit_json(folder / "config_setfit.json", lambda content: content["head"].update(head))
     with pytest.raises(UnknownHeadError, match=r"setfit-head-forest 3\.1.*pip install setfit-head-forest$"):
         load(folder)
+
+
+def test_a_head_of_another_major_version_gives_the_line_that_installs_a_fitting_one(save, load, edit_json):
+    head, built_with = head_recipe("logistic").build()
+    folder = save(head.fit([[0.0], [1.0]], [0, 1]), recipe=head_recipe("logistic"), built_with=built_with)
+    edit_json(folder / "config_setfit.json", lambda content: content["head"].update(version="3.1.4"))
+    with pytest.raises(
+        ModelFormatError, match=r'another major version.*pip install "setfit-head-logistic>=3\.1\.4,<4"'
+    ):
+        load(folder)
+    assert load(folder, head="logistic")[0].predict([[1.0]]) == [1]
+    # Numbers after the first one are no breach; and what is no version is no reason to refuse.
+    for version in ("0.0.1", "0.99", "a", None):
+        edit_json(folder / "config_setfit.json", lambda content: content["head"].update(version=version))
+        assert load(folder)[0].predict([[1.0]]) == [1]
 
 
 def test_a_torch_head_without_a_name_asks_for_its_class(save, load):

@@ -172,6 +172,7 @@ def test_a_plugins_format_is_not_asked_about_other_heads(install, fitted, save):
     ("hook", "error", "said"),
     [
         ("raise KeyError('oops')", UnsavableHeadError, r"setfit_save_head \(own-format-.*\) raised KeyError: 'oops'"),
+        ("raise ValueError('train it first')", UnsavableHeadError, r"own-format-.* says: train it first$"),
         ("return {'no': 'format'}", PersistenceError, "must return a dict with a string 'format'"),
         ("return ['format']", PersistenceError, "must return a dict with a string 'format'"),
         ("return {'format': 'x', 'set': {1, 2}}", PersistenceError, r"metadata\.set is \{1, 2\}"),
@@ -187,6 +188,12 @@ def test_a_faulty_load_hook_is_named(install, fitted, save, load):
     folder = save(**fitted(install(load="raise KeyError('oops')")))
     with pytest.raises(ModelFormatError, match=r"can't be loaded: KeyError: 'oops'.*own-format-"):
         load(folder)
+
+
+def test_a_plugin_reads_what_its_earlier_major_versions_wrote(install, fitted, save, load, edit_json):
+    folder = save(**fitted(install()))
+    edit_json(folder / "config_setfit.json", lambda content: content["head"].update(version="1.0"))
+    assert load(folder)[0].strength == 1.0
 
 
 def test_what_the_plugin_returns_when_loading_is_checked_for_presence(install, fitted, save, load):
