@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import safetensors
 
 from setfit_core.errors import PersistenceError
 from setfit_core.persistence.config import CONFIG_FILE, ModelConfig, read_config, write_config
 from setfit_core.persistence.head import read_head, write_head
+from setfit_core.persistence.swap import replacing
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -60,28 +56,20 @@ def save_folder(
         UnsavableHeadError: If the head has no safe file format.
         PersistenceError: If there is something at this place that is no model, or if it can't be written.
     """
-    target = Path(directory).expanduser().resolve()
+    target = Path(os.path.realpath(Path(directory).expanduser()))
     _check_target(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _workspace(target) as workspace:
-            # A folder of its own and not mkdtemp's: that one is readable by its owner only.
-            written = workspace / "new"
-            (written / HEAD_DIRECTORY).mkdir(parents=True)
-            record = write_head(written / HEAD_DIRECTORY, head, recipe, built_with)
-            body.save_pretrained(str(written), create_model_card=False)
-            config = ModelConfig(
-                labels=labels,
-                normalize_embeddings=normalize_embeddings,
-                multi_target_strategy=multi_target_strategy,
-                head=record,
-            )
-            write_config(written, config)
-            _swap(written, target, workspace / "old")
-    except (OSError, safetensors.SafetensorError) as error:
-        raise PersistenceError(
-            f"The model could not be saved to {target}: {error}. What was there before is unchanged."
-        ) from error
+    weights = sum(parameter.nbytes for parameter in body.parameters())
+    with replacing(target, at_least=weights) as written:
+        (written / HEAD_DIRECTORY).mkdir()
+        record = write_head(written / HEAD_DIRECTORY, head, recipe, built_with)
+        body.save_pretrained(str(written), create_model_card=False)
+        config = ModelConfig(
+            labels=labels,
+            normalize_embeddings=normalize_embeddings,
+            multi_target_strategy=multi_target_strategy,
+            head=record,
+        )
+        write_config(written, config)
     return target
 
 
@@ -133,45 +121,25 @@ def load_head(
 
 
 def _check_target(target: Path) -> None:
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise PersistenceError(f"{target} is a file. Choose another place for the model folder, or remove it.")
-    if any(target.iterdir()) and not any((target / mark).is_file() for mark in MODEL_MARKS):
-        raise PersistenceError(
-            f"{target} holds files but no model, and saving would replace them. Choose a new or empty folder, "
-            f"such as {target / 'model'}."
-        )
-
-
-@contextlib.contextmanager
-def _workspace(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder on the file system of the target; it goes away, unless it holds the old model."""
-    workspace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".saving", dir=target.parent))
     try:
-        yield workspace
-    finally:
-        if target.exists() or not (workspace / "old").exists():
-            shutil.rmtree(workspace, ignore_errors=True)
-
-
-def _swap(written: Path, target: Path, aside: Path) -> None:
-    if not target.exists():
-        written.rename(target)
-        return
-    for entry in target.iterdir():
-        if entry.name.startswith("."):
-            copy = shutil.copytree if entry.is_dir() else shutil.copy2
-            copy(entry, written / entry.name)
-    target.rename(aside)
-    try:
-        written.rename(target)
-    except BaseException as error:
-        try:
-            aside.rename(target)
-        except OSError:
+        holds_model = any((target / mark).is_file() for mark in MODEL_MARKS)
+        if target.is_symlink():
+            raise PersistenceError(f"{target} is a symbolic link in a circle. Remove it, or choose another place.")
+        if not target.exists():
+            return
+        if not target.is_dir():
+            raise PersistenceError(f"{target} is a file. Choose another place for the model folder, or remove it.")
+        if os.path.ismount(target):
             raise PersistenceError(
-                f"The model could not be saved to {target}: {error}. What was there before is now in {aside}; "
-                "move it back."
-            ) from error
-        raise
+                f"{target} is a mount point, which can't be replaced as a whole. Choose a folder inside it, such as "
+                f"{target / 'model'}."
+            )
+        if any(target.iterdir()) and not holds_model:
+            raise PersistenceError(
+                f"{target} holds files but no model, and saving would replace them. Choose a new or empty folder, "
+                f"such as {target / 'model'}."
+            )
+    except OSError as error:
+        raise PersistenceError(
+            f"The model could not be saved to {target}: {error}. What was there before is unchanged."
+        ) from error
