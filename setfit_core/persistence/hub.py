@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import glob
+import contextlib
+import logging
 import os
-import threading
-from collections.abc import Callable, Iterable, Sequence
+import re
+import uuid
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn
 
 import huggingface_hub
 from huggingface_hub import constants
@@ -19,23 +21,31 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from setfit_core.errors import HubError, ModelNotFoundError
+from setfit_core.errors import HubError, ModelFormatError, ModelNotFoundError, SetFitError
+from setfit_core.persistence.config import CONFIG_FILE, PICKLED_HEAD_FILE
+from setfit_core.persistence.downloads import HUB_PATIENCE, Downloads, described, within
 
 #: A folder that holds none of these is no model.
 MODEL_FILES: Final = ("modules.json", "config.json")
-#: Seconds after which the hub counts as out of reach.
-HUB_PATIENCE: Final = 7.0
+#: No model has more files, and a listing that has would keep the client busy for hours.
+MAX_FILES: Final = 10_000
 DEFAULT_ORGANISATION: Final = "sentence-transformers"
 
 #: Weights for other frameworks, and files that no SentenceTransformer reads.
 _UNUSED_FOLDERS = frozenset({"onnx", "openvino", "coreml"})
 _UNUSED_SUFFIXES = frozenset({".gguf", ".h5", ".mlmodel", ".msgpack", ".onnx", ".onnx_data", ".ot", ".tflite"})
-#: Never downloaded: nothing here reads them, and whatever does would run code from them.
+#: Never downloaded, but for the head of `setfit`: whatever reads them would run code from them.
 _PICKLE_SUFFIXES = frozenset({".joblib", ".pickle", ".pkl"})
 #: Downloaded where there are no safetensors beside them.
 _TORCH_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
 
-_T = TypeVar("_T")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_DRIVE = re.compile(r"(^|/)[A-Za-z]:")
+#: Bytes that file systems allow for the name of a file, and what is reasonable for a path.
+_NAME_BYTES = 255
+_PATH_BYTES = 1024
+
+_logger = logging.getLogger(__name__)
 
 
 class Hub:
@@ -52,7 +62,7 @@ class Hub:
     ) -> None:
         self._revision = revision
         self._token = token
-        self._cache_dir = cache_dir
+        self._cache_dir = None if cache_dir is None else str(cache_dir)
         self._force_download = force_download
         self._offline = offline
         self._trouble: Exception | None = None
@@ -64,19 +74,65 @@ class Hub:
         if self._trouble is not None:  # the patience is for the hub and not for each name
             return self._cached_instead(repo_id, self._trouble)
         try:
-            info = _within(
-                HUB_PATIENCE,
-                lambda: huggingface_hub.HfApi(token=self._token).model_info(
-                    repo_id, revision=self._revision, timeout=HUB_PATIENCE
-                ),
-            )
-            names = [sibling.rfilename for sibling in info.siblings or ()]
-            return self._snapshot(repo_id, [glob.escape(name) for name in needed_files(names)])
+            commit, names = self._listing(repo_id)
+            return self._downloaded(repo_id, commit, names)
+        except SetFitError:
+            raise
         except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
             self._refuse(repo_id, error)
         except Exception as error:
             self._trouble = error
             return self._cached_instead(repo_id, error)
+
+    def _listing(self, repo_id: str) -> tuple[str, list[str]]:
+        """Ask for the commit that the revision means, and choose from its files."""
+        info = within(
+            HUB_PATIENCE,
+            lambda: huggingface_hub.HfApi(token=self._token).model_info(
+                repo_id, revision=self._revision, timeout=HUB_PATIENCE
+            ),
+        )
+        commit = info.sha or ""
+        pinned = _COMMIT.fullmatch(self._revision or "")
+        # The commit becomes the name of a folder.
+        if not _COMMIT.fullmatch(commit) or (pinned and commit != self._revision):
+            raise ValueError(f"{constants.ENDPOINT} answers with {commit!r} for a commit")
+        names = needed_files(sibling.rfilename for sibling in info.siblings or ())
+        if len(names) > MAX_FILES:
+            raise ModelFormatError(
+                f"{self._named(repo_id)} holds {len(names)} files that a model could need; no model has more than "
+                f"{MAX_FILES}. Check the id, or download what you need and give the folder."
+            )
+        if not set(names).intersection(MODEL_FILES):
+            raise ModelFormatError(
+                f"{self._named(repo_id)} holds no sentence-transformers or transformers model: it has neither "
+                f"{' nor '.join(MODEL_FILES)}. Check the id."
+            )
+        return commit, names
+
+    def _downloaded(self, repo_id: str, commit: str, names: list[str]) -> Path:
+        downloads = Downloads(
+            repo_id, commit, token=self._token, cache_dir=self._cache_dir, force_download=self._force_download
+        )
+        # A snapshot without these counts as incomplete, so they come last.
+        batches = [[name for name in names if name not in MODEL_FILES]]
+        batches += [[name] for name in MODEL_FILES if name in names]
+        for batch in filter(None, batches):
+            folder = downloads.fetch(batch)
+        self._remember(folder, commit)
+        return folder
+
+    def _remember(self, folder: Path, commit: str) -> None:
+        """Note which commit the revision means, where the client looks for it when it is offline."""
+        revision = self._revision or constants.DEFAULT_REVISION
+        reference = folder.parent.parent / "refs" / revision
+        if revision == commit:
+            return
+        with contextlib.suppress(OSError):  # whoever may only read the cache can still load from it
+            reference.parent.mkdir(parents=True, exist_ok=True)
+            written = reference.with_name(f"{reference.name}.{uuid.uuid4().hex}.tmp")
+            written.write_text(commit, encoding="ascii")
+            written.replace(reference)
 
     def _cached(self, repo_id: str) -> Path:
         try:
@@ -93,47 +149,38 @@ class Hub:
     def _cached_instead(self, repo_id: str, reason: Exception) -> Path:
         if self._force_download:
             raise HubError(
-                f"{self._named(repo_id)} can't be downloaded again: {_described(reason)}. Check the connection, or "
+                f"{self._named(repo_id)} can't be downloaded again: {described(reason)}. Check the connection, or "
                 "drop force_download=True to use the cache."
             ) from reason
         try:
-            return self._complete_snapshot(repo_id)
+            folder = self._complete_snapshot(repo_id)
         except LocalEntryNotFoundError:
             raise ModelNotFoundError(
-                f"{self._named(repo_id)} can't be fetched: {_described(reason)}. It is not in the cache either, or "
+                f"{self._named(repo_id)} can't be fetched: {described(reason)}. It is not in the cache either, or "
                 "not completely. Check the id and the connection, give a local folder, set HF_HUB_OFFLINE=1 to go "
                 "without the hub, or leave the model out to use the embedded one."
             ) from reason
+        _logger.warning("%s can't be fetched (%s); the copy in the cache is used.", repo_id, described(reason))
+        return folder
 
     def _complete_snapshot(self, repo_id: str) -> Path:
         unused = [f"{folder}/*" for folder in sorted(_UNUSED_FOLDERS)]
         unused += [f"*{suffix}" for suffix in sorted(_UNUSED_SUFFIXES | _PICKLE_SUFFIXES | _TORCH_SUFFIXES)]
-        folder = self._snapshot(repo_id, None, ignore=unused, local_files_only=True)
-        names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-        if not names.intersection(MODEL_FILES) or not any(_is_weights(name) for name in names):
-            raise LocalEntryNotFoundError(f"The snapshot {folder} is incomplete.")
-        return folder
-
-    def _snapshot(
-        self,
-        repo_id: str,
-        names: Sequence[str] | None,
-        *,
-        ignore: Sequence[str] | None = None,
-        local_files_only: bool = False,
-    ) -> Path:
-        return Path(
+        folder = Path(
             huggingface_hub.snapshot_download(
                 repo_id,
                 revision=self._revision,
-                token=self._token,
-                cache_dir=None if self._cache_dir is None else str(self._cache_dir),
-                local_files_only=local_files_only,
-                force_download=self._force_download,
-                allow_patterns=None if names is None else list(names),
-                ignore_patterns=None if ignore is None else list(ignore),
+                cache_dir=self._cache_dir,
+                local_files_only=True,
+                ignore_patterns=unused,
             )
         )
+        names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        complete = names.intersection(MODEL_FILES) and any(_is_weights(name) for name in names)
+        # A model that was trained has a head, here or where setfit keeps it.
+        if not complete or (CONFIG_FILE in names and not (_has_head(names) or PICKLED_HEAD_FILE in names)):
+            raise LocalEntryNotFoundError(f"The snapshot {folder} is incomplete.")
+        return folder
 
     def _refuse(self, repo_id: str, error: Exception) -> NoReturn:
         if isinstance(error, GatedRepoError):
@@ -163,50 +210,42 @@ class Hub:
 def needed_files(names: Iterable[str]) -> list[str]:
     """Choose the files of a repository that a body and a head are loaded from; sorted.
 
-    Left out are weights of other frameworks, pickles, and torch's own files where safetensors lie beside them.
+    Left out are weights of other frameworks, pickles, torch's own files where safetensors lie beside them, and names
+    that lead out of a folder or that file systems don't take. One pickle is wanted: `model_head.pkl` at the top, where
+    nothing lies in the folder `head`. That is the head of a model that `setfit` saved.
     """
-    paths = [PurePosixPath(name) for name in sorted(names)]
+    listed = sorted({name for name in names if _is_plain(name)})
+    paths = [PurePosixPath(name) for name in listed]
     safe = {path.parent for path in paths if path.suffix == ".safetensors"}
+    head = set() if _has_head(listed) else {PICKLED_HEAD_FILE}
     return [
         str(path)
         for path in paths
-        if path.suffix not in _UNUSED_SUFFIXES | _PICKLE_SUFFIXES
-        and not _UNUSED_FOLDERS.intersection(path.parts[:-1])
-        and not (path.suffix in _TORCH_SUFFIXES and path.parent in safe)
+        if str(path) in head
+        or (
+            path.suffix not in _UNUSED_SUFFIXES | _PICKLE_SUFFIXES
+            and not _UNUSED_FOLDERS.intersection(path.parts[:-1])
+            and not (path.suffix in _TORCH_SUFFIXES and path.parent in safe)
+        )
     ]
+
+
+def _has_head(names: Iterable[str]) -> bool:
+    return any(name.startswith("head/") for name in names)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether this is a relative path that means the same on every system, and stays where it is."""
+    parts = [part.encode("utf-8", "surrogatepass") for part in name.split("/")]
+    return (
+        name.isprintable()
+        and "\\" not in name
+        and not _DRIVE.search(name)
+        and not {b"", b".", b".."}.intersection(parts)
+        and max(map(len, parts)) <= _NAME_BYTES
+        and sum(map(len, parts)) + len(parts) <= _PATH_BYTES
+    )
 
 
 def _is_weights(name: str) -> bool:
     return PurePosixPath(name).suffix in _TORCH_SUFFIXES | {".safetensors"}
-
-
-def _within(seconds: float, action: Callable[[], _T]) -> _T:
-    """Return what `action` returns, or give it up after some seconds, whatever it hangs on.
-
-    Time limits of HTTP clients hold for each read on its own and don't reach the look-up of the host's name.
-
-    Raises:
-        TimeoutError: After that time.
-    """
-    results: list[_T] = []
-    errors: list[Exception] = []
-
-    def run() -> None:
-        try:
-            results.append(action())
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="setfit-core-hub", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise TimeoutError(f"the hub ({constants.ENDPOINT}) gave no answer within {seconds:g} seconds")
-    return results[0]
-
-
-def _described(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

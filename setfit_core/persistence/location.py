@@ -51,6 +51,7 @@ def locate_model(
             )
         return _checked(folder)
     repo_id = str(model_id)
+    _check_revision(revision)
     offline = local_files_only or constants.HF_HUB_OFFLINE
     if offline and force_download:
         raise ArgumentError(
@@ -86,6 +87,16 @@ def _local_folder(model_id: str | os.PathLike[str] | None) -> Path | None:
             "'organisation/name'."
         )
     return None
+
+
+def _check_revision(revision: str | None) -> None:
+    """Refuse what git refuses: the client makes a path in its cache from the revision."""
+    if revision is not None and (
+        not revision.isprintable()
+        or "\\" in revision
+        or any(part.startswith(".") or not part for part in revision.split("/"))
+    ):
+        raise ArgumentError(f"revision={revision!r} is no branch, tag or commit. Check it, or leave it out.")
 
 
 def _embedded_model() -> Path:

@@ -1,19 +1,16 @@
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
-import zlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from setfit_core.persistence import load_config, load_head, save_folder
-
-SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
@@ -97,94 +94,18 @@ def run_python(tmp_path):
     return run
 
 
-class HubHandler(BaseHTTPRequestHandler):
-    """Enough of the hub's protocol for model information, file trees and downloads."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self):
-        self.answer(body=False)
-
-    def do_GET(self):
-        self.answer(body=True)
-
-    def answer(self, *, body):
-        hub = self.server
-        path = unquote(self.path.partition("?")[0])
-        hub.requests.append(f"{self.command} {path}")
-        hub.authorizations.append(self.headers.get("Authorization"))
-        if path.startswith("/api/models/"):
-            repo, _, rest = path.removeprefix("/api/models/").partition("/revision/")
-            repo, _, _ = repo.partition("/tree/")
-            if repo not in hub.repositories:
-                return self.fail(404, "RepoNotFound")
-            if rest not in ("", "main", SHA):
-                return self.fail(404, "RevisionNotFound")
-            return self.send_json(self.tree(repo) if "/tree/" in path else self.information(repo), body)
-        repo, _, rest = path.removeprefix("/").partition("/resolve/")
-        revision, _, name = rest.partition("/")
-        if repo not in hub.repositories:
-            return self.fail(404, "RepoNotFound")
-        if repo in hub.gated:
-            return self.fail(403, "GatedRepo")
-        if revision not in ("main", SHA):
-            return self.fail(404, "RevisionNotFound")
-        content = hub.repositories[repo].get(name)
-        if content is None:
-            return self.fail(404, "EntryNotFound")
-        return self.send(content, body, {"ETag": f'"{zlib.crc32(content):x}"', "X-Repo-Commit": SHA})
-
-    def information(self, repo):
-        siblings = [{"rfilename": name} for name in self.server.repositories[repo]]
-        return {"_id": "1", "id": repo, "modelId": repo, "sha": SHA, "tags": [], "siblings": siblings}
-
-    def tree(self, repo):
-        files = self.server.repositories[repo].items()
-        return [{"type": "file", "path": name, "size": len(data), "oid": f"{len(data):040x}"} for name, data in files]
-
-    def send_json(self, content, body):
-        self.send(json.dumps(content).encode(), body, {"Content-Type": "application/json"})
-
-    def fail(self, status, code):
-        self.send(b"{}", True, {"X-Error-Code": code, "X-Error-Message": code}, status)
-
-    def send(self, content, body, headers, status=200):
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if body and self.command == "GET":
-            self.wfile.write(content)
-
-    def log_message(self, *arguments):
-        pass
-
-
-class Hub(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), HubHandler)
-        self.repositories = {}
-        self.gated = set()
-        self.requests = []
-        self.authorizations = []
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def add(self, repo, folder, **extra):
-        files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        self.repositories[repo] = {**files, **extra}
-
-
 @pytest.fixture
 def hub():
-    server = Hub()
+    """A server that speaks the hub's protocol on the loopback interface."""
+    place = Path(__file__).parent / "loopback" / "hub_server.py"
+    spec = importlib.util.spec_from_file_location("loopback_hub_server", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    server = module.Hub()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield server
+    server.released.set()
     server.shutdown()
     thread.join()
     server.server_close()

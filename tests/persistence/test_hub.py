@@ -7,7 +7,6 @@ import threading
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-SHA = "0123456789abcdef0123456789abcdef01234567"
 PATIENCE = 10
 
 RESOLVE = """
@@ -40,7 +39,13 @@ def resolve(run_python, hub):
 
     def resolve(model_id="org/model", *, load=False, environment=None, prelude="", **options):
         code = prelude + RESOLVE.format(model_id=model_id, options=options, load=load)
-        settings = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        settings = {
+            "HF_ENDPOINT": hub.url,
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_TOKEN": "",
+            "NO_PROXY": "127.0.0.1",
+        }
         return run_python(code, **{**settings, **(environment or {})})[0]
 
     return resolve
@@ -53,6 +58,17 @@ def saved(save, hub):
     unneeded = {"onnx/model.onnx": b"x", "tf_model.h5": b"x", "pytorch_model.bin": b"x", "model_head.pkl": b"x"}
     hub.add("org/model", folder, **unneeded)
     return folder
+
+
+@pytest.fixture
+def snapshot(hub, tmp_path):
+    """The folder of the cache that holds the newest commit of a repository."""
+
+    def snapshot(repo="org/model"):
+        name = f"models--{repo.replace('/', '--')}"
+        return tmp_path / "hf-home" / "hub" / name / "snapshots" / hub.repositories[repo].resolve("main")
+
+    return snapshot
 
 
 @pytest.fixture
@@ -87,7 +103,7 @@ def silent():
 
 def test_one_snapshot_serves_body_configuration_and_head(resolve, saved, hub, static_body):
     result = resolve(load=True)
-    assert result["commit"] == SHA
+    assert result["commit"] == hub.repositories["org/model"].resolve("main")
     assert result["files"] == sorted(p.relative_to(saved).as_posix() for p in saved.rglob("*") if p.is_file())
     assert result["head"] == "LogisticRegression"
     assert result["numbers"] == static_body.encode("a film").tolist()
@@ -142,9 +158,9 @@ def test_a_name_that_can_not_be_looked_up_is_an_error_within_ten_seconds(resolve
     assert result["seconds"] < PATIENCE
 
 
-def test_a_download_that_broke_off_is_not_taken_for_a_model(resolve, saved, hub, refused, tmp_path):
+def test_a_download_that_broke_off_is_not_taken_for_a_model(resolve, saved, hub, refused, snapshot):
     resolve()
-    cache = tmp_path / "hf-home" / "hub" / "models--org--model" / "snapshots" / SHA
+    cache = snapshot()
     for missing in ("model.safetensors", "modules.json"):
         content = (cache / missing).read_bytes()
         (cache / missing).unlink()
@@ -155,12 +171,11 @@ def test_a_download_that_broke_off_is_not_taken_for_a_model(resolve, saved, hub,
     assert "files" in resolve(environment={"HF_ENDPOINT": refused})
 
 
-def test_torch_weights_that_are_missing_in_the_cache_are_noticed(resolve, hub, refused, tmp_path):
-    (tmp_path / "old").mkdir()
-    hub.add("org/old", tmp_path / "old", **{"config.json": b"{}", "pytorch_model.bin": b"weights"})
+def test_torch_weights_that_are_missing_in_the_cache_are_noticed(resolve, hub, refused, snapshot):
+    hub.add("org/old", **{"config.json": b"{}", "pytorch_model.bin": b"weights"})
     assert resolve("org/old")["files"] == ["config.json", "pytorch_model.bin"]
     assert resolve("org/old", environment={"HF_ENDPOINT": refused})["files"] == ["config.json", "pytorch_model.bin"]
-    (tmp_path / "hf-home" / "hub" / "models--org--old" / "snapshots" / SHA / "pytorch_model.bin").unlink()
+    (snapshot("org/old") / "pytorch_model.bin").unlink()
     result = resolve("org/old", environment={"HF_ENDPOINT": refused})
     assert "not completely" in result["message"]
 
@@ -179,16 +194,17 @@ def test_a_revision_that_the_hub_does_not_know(resolve, saved):
 
 
 def test_a_commit_can_be_named(resolve, saved, hub, refused):
-    assert resolve(revision=SHA)["commit"] == SHA
-    assert all(SHA in line for line in hub.requests if "org/model" in line)
-    assert resolve(revision=SHA, environment={"HF_ENDPOINT": refused})["commit"] == SHA
+    commit = hub.repositories["org/model"].resolve("main")
+    assert resolve(revision=commit)["commit"] == commit
+    assert all(commit in line for line in hub.requests if "org/model" in line)
+    assert resolve(revision=commit, environment={"HF_ENDPOINT": refused})["commit"] == commit
 
 
 def test_the_token_and_the_place_for_downloads_reach_the_client(resolve, saved, hub, tmp_path):
-    resolve(token="hf_secret", cache_dir=str(tmp_path / "cache"))
+    resolve(token="hf_reader", cache_dir=str(tmp_path / "cache"))
     asked = [header for line, header in zip(hub.requests, hub.authorizations, strict=True) if "org/model" in line]
-    assert set(asked) == {"Bearer hf_secret"}
-    assert (tmp_path / "cache" / "models--org--model" / "snapshots" / SHA / "modules.json").exists()
+    assert set(asked) == {"Bearer hf_reader"}
+    assert (tmp_path / "cache" / "models--org--model" / "snapshots").is_dir()
     assert not (tmp_path / "hf-home" / "hub" / "models--org--model").exists()
 
 
@@ -205,11 +221,12 @@ def test_an_id_that_can_not_be_one(resolve):
     assert "neither a local folder nor an id" in result["message"]
 
 
-def test_a_repository_without_a_model(resolve, hub, tmp_path):
-    (tmp_path / "empty").mkdir()
-    hub.add("org/empty", tmp_path / "empty", **{"README.md": b"nothing here"})
+def test_a_repository_without_a_model(resolve, hub):
+    hub.add("org/empty", **{"README.md": b"nothing here"})
     result = resolve("org/empty")
     assert "ModelFormatError" in result["kinds"]
+    assert "neither modules.json nor config.json" in result["message"]
+    assert not [line for line in hub.requests if "/resolve/" in line]
 
 
 def test_a_bare_name_means_the_sentence_transformers_organisation_first(resolve, hub, save):
@@ -228,13 +245,23 @@ def test_force_download_fetches_again_and_never_falls_back(resolve, saved, hub, 
     resolve()
     del hub.requests[:]
     resolve(force_download=True)
-    assert [line for line in hub.requests if line == f"GET /org/model/resolve/{SHA}/model.safetensors"]
+    commit = hub.repositories["org/model"].resolve("main")
+    assert f"GET /org/model/resolve/{commit}/model.safetensors" in hub.requests
     result = resolve(force_download=True, environment={"HF_ENDPOINT": refused})
     assert "can't be downloaded again" in result["message"]
 
 
-def test_a_model_that_setfit_saved_is_refused_without_fetching_its_pickle(resolve, saved, hub):
-    hub.repositories["org/model"]["config_setfit.json"] = json.dumps({"labels": None}).encode()
-    del hub.repositories["org/model"]["head/head.skops"]
-    result = resolve()
-    assert "model_head.pkl" not in result["files"]
+def test_of_a_model_that_setfit_saved_the_head_is_fetched(resolve, saved, hub, refused, snapshot):
+    files = hub.repositories["org/model"].files
+    files["config_setfit.json"] = json.dumps({"labels": None}).encode()
+    files["other/model_head.pkl"] = files["head.joblib"] = b"not wanted"
+    for name in [name for name in files if name.startswith("head/")]:
+        del files[name]
+    online = resolve()
+    assert "model_head.pkl" in online["files"]
+    assert not {"other/model_head.pkl", "head.joblib"}.intersection(online["files"])
+    assert (snapshot() / "model_head.pkl").read_bytes() == b"x"
+    assert resolve(environment={"HF_ENDPOINT": refused})["files"] == online["files"]
+    (snapshot() / "model_head.pkl").unlink()
+    assert "not completely" in resolve(environment={"HF_ENDPOINT": refused})["message"]
+    assert "not completely" in resolve(local_files_only=True)["message"]
