@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from transformers import TrainerCallback
@@ -12,10 +13,12 @@ from transformers import TrainerCallback
 from setfit_core.data import Examples, check_texts, read_examples
 from setfit_core.errors import ArgumentError, InputError
 from setfit_core.model import SetFitModel
+from setfit_core.model_card import TrainingRecord, record_training
 from setfit_core.training.arguments import TrainingArguments
 from setfit_core.training.embedding_phase import train_body
 from setfit_core.training.metrics import MetricFunction, check_metric, compute_metric
 from setfit_core.training.pairs import pair_dataset
+from setfit_core.training.record import data_source, embedding_arguments, head_arguments, measurements
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,8 @@ class Trainer:
     """Trains a `SetFitModel` on labelled texts and evaluates it.
 
     Data sets may be a `datasets.Dataset`, a pandas frame, a mapping of columns, or a pair `(texts, labels)`.
+
+    What was trained and measured is noted in `model.training_record`, for the model's card.
 
     Args:
         model: The model to train. Either this or `model_init`.
@@ -70,6 +75,9 @@ class Trainer:
         self.log_history: list[dict[str, float]] = []
         self._train = None if train_dataset is None else self._read(train_dataset, "training data set")
         self._eval = None if eval_dataset is None else self._read(eval_dataset, "evaluation data set")
+        self._train_source, self._eval_source = data_source(train_dataset), data_source(eval_dataset)
+        self._trained_on = self._train
+        self._embedding_phase: dict[str, Any] | None = None
         if model is not None and not isinstance(model, SetFitModel):
             msg = f"model is a {type(model).__name__}. Pass a SetFitModel, such as SetFitModel.from_pretrained(...)."
             raise ArgumentError(msg)
@@ -136,7 +144,8 @@ class Trainer:
             args: Other training arguments for this call.
         """
         args = args or self.args
-        examples = self._given(x_train, y_train) or self._training_examples()
+        given = self._given(x_train, y_train)
+        examples = given or self._training_examples()
         self.model.fit(
             examples.texts,
             examples.labels,
@@ -150,9 +159,20 @@ class Trainer:
             show_progress_bar=args.show_progress_bar,
             seed=args.seed,
         )
+        self._trained_on = examples
+        columns = self.model.label_columns(examples.labels)
+        record = record_training(examples.texts, columns, len(self.model.labels or ()))
+        self._note(
+            replace(
+                record,
+                source=self._train_source if given is None else None,
+                embedding_phase=self._embedding_phase,
+                head_phase=head_arguments(args, differentiable=self.model.has_differentiable_head),
+            )
+        )
 
     def evaluate(self, dataset: Any = None, metric_key_prefix: str = "") -> dict[str, Any]:
-        """Compute the metric on labelled texts.
+        """Compute the metric on labelled texts, and note its value for the model's card.
 
         Args:
             dataset: The data; None for the trainer's evaluation data set.
@@ -172,6 +192,9 @@ class Trainer:
         expected = self.model.label_columns(examples.labels)
         predicted = self.model.predict(examples.texts, use_labels=False, as_numpy=True)
         metrics = compute_metric(self.metric, predicted, expected, self.metric_kwargs)
+        source = self._eval_source if dataset is None else data_source(dataset)
+        measured = measurements(self.metric, metrics, self.metric_kwargs, examples, source, self._trained_on)
+        self._note(self._record.with_measurements(measured))
         prefix = f"{metric_key_prefix}_" if metric_key_prefix else ""
         return {f"{prefix}{name}": value for name, value in metrics.items()}
 
@@ -219,7 +242,18 @@ class Trainer:
                 max_pairs=None if steps == -1 else steps * args.embedding_batch_size,
                 seed=args.seed,
             )
+        # What was measured before holds for the old body, and the new one may stay even if the head phase fails.
+        if self._record.measurements:
+            self._note(replace(self._record, measurements=()))
         self.log_history = train_body(self.model.model_body, args, train_pairs, eval_pairs, self.callbacks)
+        self._embedding_phase = embedding_arguments(args)
+
+    @property
+    def _record(self) -> TrainingRecord:
+        return getattr(self.model, "training_record", None) or TrainingRecord()
+
+    def _note(self, record: TrainingRecord) -> None:
+        self.model.training_record = record  # type: ignore[attr-defined]  # the model has no such attribute yet
 
     def _training_examples(self) -> Examples:
         if self._train is None:
