@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import io
+import os
+import stat
+import warnings
+from typing import IO, TYPE_CHECKING, Any
 
 import pluggy
+import sklearn
 import skops.io
+from sklearn.exceptions import InconsistentVersionWarning
 from torch import nn
 
 from setfit_core.errors import ModelFormatError, UnsavableHeadError, UntrustedTypesError
+from setfit_core.persistence.estimators import check_estimator_state
+from setfit_core.persistence.skops_archive import MAX_BYTES, Archive
+from setfit_core.persistence.skops_witness import add_witness, agrees_with_witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,28 +26,6 @@ if TYPE_CHECKING:
 FORMAT = "skops"
 HEAD_FILE = "head.skops"
 
-#: What scikit-learn's classifiers hold beyond the types that skops trusts by itself. Types one by one, never a
-#: pattern: each of them is data and the code of scikit-learn, and none runs what a file says.
-TRUSTED_TYPES: Final[tuple[str, ...]] = (
-    # CalibratedClassifierCV
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    # KNeighborsClassifier and RadiusNeighborsClassifier
-    "sklearn.metrics._dist_metrics.ChebyshevDistance64",
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",
-    "sklearn.metrics._dist_metrics.ManhattanDistance64",
-    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
-    "sklearn.neighbors._ball_tree.BallTree",
-    "sklearn.neighbors._kd_tree.KDTree",
-    # OneVsRestClassifier and OutputCodeClassifier, for a class that every text has, or none
-    "sklearn.multiclass._ConstantPredictor",
-    # MLPClassifier
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-    # Decision trees, random forests, gradient boosting
-    "sklearn.tree._tree.Tree",
-)
-
 hookimpl = pluggy.HookimplMarker("setfit")
 
 
@@ -46,7 +33,8 @@ hookimpl = pluggy.HookimplMarker("setfit")
 def setfit_save_head(head: Any, directory: Path) -> Mapping[str, Any] | None:
     """Write a head that is no torch module; None for one that is.
 
-    The file is read back before it counts as saved, so what is written can be loaded.
+    The file is read back before it counts as saved, by the rules that loading follows, so what is written can be
+    loaded.
 
     Raises:
         UnsavableHeadError: If skops can't write the head, or can't rebuild what it wrote.
@@ -55,13 +43,14 @@ def setfit_save_head(head: Any, directory: Path) -> Mapping[str, Any] | None:
         return None
     try:
         content = skops.io.dumps(head)
-        foreign = _untrusted(content, ())
-        rebuilt = skops.io.loads(content, trusted=[*TRUSTED_TYPES, *foreign])
+        archive = Archive(io.BytesIO(content))
+        rebuilt = skops.io.loads(content, trusted=sorted(archive.names))
+        check_estimator_state(rebuilt, HEAD_FILE, archive.names)
     except Exception as error:
         raise UnsavableHeadError(_unsavable(head, f"{type(error).__name__}: {error}")) from error
     if type(rebuilt) is not type(head):
         raise UnsavableHeadError(_unsavable(head, f"it came back as a {type(rebuilt).__name__}"))
-    (directory / HEAD_FILE).write_bytes(content)
+    (directory / HEAD_FILE).write_bytes(add_witness(content, rebuilt))
     return {"format": FORMAT}
 
 
@@ -76,41 +65,97 @@ def setfit_load_head(
 
     Raises:
         UntrustedTypesError: If the file holds types that nobody has said to trust.
-        ModelFormatError: If the file is missing or damaged.
+        ModelFormatError: If the file is missing, damaged or made to do harm, or if the installed version of
+            scikit-learn makes something else of it than the one that it was saved with.
     """
     if metadata.get("format") != FORMAT:
         return None
     path = directory / HEAD_FILE
+    allowed = [*trusted]
+    if isinstance(factory, type):
+        # The user named this class, or installed the plugin that brings it; its code is trusted already.
+        allowed.append(f"{factory.__module__}.{factory.__name__}")
+    with _opened(path) as file:
+        try:
+            archive = Archive(file)
+        except Exception as error:
+            raise ModelFormatError(_damaged(path, error)) from error
+        foreign = archive.foreign(allowed)
+        if foreign:
+            raise UntrustedTypesError(_untrusted(path, foreign), tuple(foreign))
+        others = sorted(archive.versions - {sklearn.__version__})
+        try:
+            with warnings.catch_warnings():
+                if others:
+                    # What another version means for this head is found out below.
+                    warnings.simplefilter("ignore", InconsistentVersionWarning)
+                head = skops.io.load(file, trusted=sorted(archive.names))
+        except Exception as error:
+            raise ModelFormatError(_damaged(path, error) + _other_version(others)) from error
+        try:
+            check_estimator_state(head, str(path), allowed)
+        except UntrustedTypesError:
+            raise
+        except ModelFormatError as error:
+            raise ModelFormatError(f"{error}{_other_version(others)}") from error
+        if others:
+            _check_version(path, file, head, others)
+    return head
+
+
+def _opened(path: Path) -> IO[bytes]:
     try:
-        content = path.read_bytes()
+        # Opening a pipe would wait for somebody to write into it.
+        file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
     except OSError as error:
         raise ModelFormatError(
             f"{path} can't be read ({error}): the model folder is incomplete. Download or save it again."
         ) from error
-    allowed = [*TRUSTED_TYPES, *trusted]
-    if isinstance(factory, type):
-        # The user named this class, or installed the plugin that brings it; its code is trusted already.
-        allowed.append(f"{factory.__module__}.{factory.__name__}")
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+        file.close()
+        wrong = f"is larger than {MAX_BYTES:,} bytes" if stat.S_ISREG(status.st_mode) else "is no file"
+        raise ModelFormatError(f"{path} {wrong}, so it holds no head that setfit-core saved. Download the model again.")
+    return file
+
+
+def _check_version(path: Path, file: IO[bytes], head: Any, versions: Sequence[str]) -> None:
+    """Hold a head of another version of scikit-learn to what it predicted there."""
     try:
-        foreign = _untrusted(content, allowed)
+        agrees = agrees_with_witness(file, head)
     except Exception as error:
-        raise ModelFormatError(_damaged(path, error)) from error
-    if foreign:
-        raise UntrustedTypesError(
-            f"{path} holds types that are not trusted, and nothing of it was loaded: {', '.join(foreign)}. If the "
-            "head is of a class of yours, pass head=TheClass. If you know what these types do and trust whoever "
-            f"saved the model, pass trusted={foreign!r}.",
-            tuple(foreign),
+        raise ModelFormatError(
+            f"The head in {path} can't predict ({type(error).__name__}: {error}).{_other_version(versions)}"
+        ) from error
+    if agrees is None:
+        warnings.warn(
+            f"The head in {path} was saved with scikit-learn {' and '.join(versions)}, and this is "
+            f"{sklearn.__version__}. Nothing was recorded that would show whether it predicts the same.",
+            UserWarning,
+            stacklevel=2,
         )
-    try:
-        return skops.io.loads(content, trusted=allowed)
-    except Exception as error:
-        raise ModelFormatError(_damaged(path, error)) from error
+    elif not agrees:
+        raise ModelFormatError(
+            f"The head in {path} doesn't predict what it did when it was saved.{_other_version(versions)}"
+        )
 
 
-def _untrusted(content: bytes, allowed: Sequence[str]) -> list[str]:
-    """Return the types in a skops file that are neither trusted by skops, nor by us, nor allowed; sorted."""
-    return sorted({*skops.io.get_untrusted_types(data=content)} - {*TRUSTED_TYPES, *allowed})
+def _other_version(versions: Sequence[str]) -> str:
+    if not versions:
+        return ""
+    return (
+        f" It was saved with scikit-learn {' and '.join(versions)}, and this is {sklearn.__version__}: install that "
+        f"version (pip install scikit-learn=={versions[-1]}), or train and save the head again."
+    )
+
+
+def _untrusted(path: Path, foreign: list[str]) -> str:
+    more = f" and {len(foreign) - 20} more" if len(foreign) > 20 else ""
+    return (
+        f"{path} holds types that are not trusted, and nothing of it was loaded: {', '.join(foreign[:20])}{more}. If "
+        "the head is of a class of yours, pass head=TheClass. If you know what these types do and trust whoever "
+        f"saved the model, pass trusted={foreign[:20]!r}."
+    )
 
 
 def _unsavable(head: Any, reason: str) -> str:
@@ -125,7 +170,7 @@ def _unsavable(head: Any, reason: str) -> str:
 
 def _damaged(path: Path, error: Exception) -> str:
     return (
-        f"{path} can't be read as a skops file ({type(error).__name__}: {error}); it is damaged, or was saved with "
-        "a version of skops or scikit-learn that is too far from the installed one. Download or save the model "
-        "again."
+        f"{path} can't be read as a skops file ({type(error).__name__}: {str(error)[:400]}); it is damaged, or was "
+        "saved with a version of skops or scikit-learn that is too far from the installed one. Download or save the "
+        "model again."
     )
