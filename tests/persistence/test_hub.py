@@ -1,8 +1,6 @@
 """The hub, spoken to by the real client: a loopback server stands in for huggingface.co."""
 
 import json
-import socket
-import threading
 
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -69,36 +67,6 @@ def snapshot(hub, tmp_path):
         return tmp_path / "hf-home" / "hub" / name / "snapshots" / hub.repositories[repo].resolve("main")
 
     return snapshot
-
-
-@pytest.fixture
-def refused():
-    """The address of a port where nothing listens."""
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{closed.getsockname()[1]}"
-
-
-@pytest.fixture
-def silent():
-    """The address of a server that accepts connections and never says a word."""
-    connections = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def accept():
-            while True:
-                try:
-                    connections.append(server.accept()[0])
-                except OSError:
-                    return
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        for connection in connections:
-            connection.close()
 
 
 def test_one_snapshot_serves_body_configuration_and_head(resolve, saved, hub, static_body):
