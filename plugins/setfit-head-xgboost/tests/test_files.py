@@ -28,7 +28,7 @@ def test_a_second_process_predicts_the_same_without_pickle(problem, make_head, s
     embeddings, ids = problem()
     head = make_head(subsample=0.8, random_state=3).fit(embeddings, [f"class {number}" for number in ids])
     folder = save(head)
-    assert sorted(path.name for path in folder.iterdir()) == ["head.json", "model.ubj"]
+    assert sorted(path.name for path in folder.iterdir()) == ["head.json", "model.json"]
     np.save(tmp_path / "embeddings.npy", embeddings)
     files = [str(folder), str(tmp_path / "embeddings.npy"), str(tmp_path / "out.npz")]
     subprocess.run([sys.executable, "-c", LOAD_ELSEWHERE, *files], check=True, env=dict(os.environ))
@@ -40,7 +40,7 @@ def test_a_second_process_predicts_the_same_without_pickle(problem, make_head, s
 def test_the_model_file_is_xgboosts_own(problem, make_head, save):
     embeddings, ids = problem()
     head = make_head().fit(embeddings, ids)
-    booster = xgboost.Booster(model_file=save(head) / "model.ubj")
+    booster = xgboost.Booster(model_file=save(head) / "model.json")
     predicted = booster.predict(xgboost.DMatrix(embeddings))
     np.testing.assert_allclose(predicted, head.predict_proba(embeddings), atol=1e-6)
 
@@ -68,8 +68,11 @@ def test_labels_keep_their_type(labels, problem, make_head, save, load):
         {"booster": "gblinear", "updater": "coord_descent"},
         {"objective": "multi:softmax"},
         {"missing": 0.0, "max_depth": np.int64(2), "feature_weights": np.arange(1.0, 9.0)},
+        {"num_parallel_tree": 2, "subsample": 0.7, "feature_types": ["q"] * 8},
+        {"tree_method": "exact", "gamma": 1.0, "min_child_weight": 0.0},
+        {"n_estimators": 0},
     ],
-    ids=["trees", "dart", "linear", "softmax", "numpy"],
+    ids=["trees", "dart", "linear", "softmax", "numpy", "forest", "pruned", "untrained"],
 )
 def test_every_kind_of_model_comes_back_with_its_parameters(params, num_classes, problem, make_head, save, load):
     embeddings, ids = problem(num_classes)
@@ -79,7 +82,7 @@ def test_every_kind_of_model_comes_back_with_its_parameters(params, num_classes,
     np.testing.assert_array_equal(loaded.predict_proba(embeddings), head.predict_proba(embeddings))
     assert loaded.n_features_in_ == 8
     assert {name: np.asarray(value).tolist() for name, value in head.get_params().items()} == loaded.get_params()
-    assert (save(loaded, "again") / "model.ubj").read_bytes() == (save(head, "first") / "model.ubj").read_bytes()
+    assert (save(loaded, "again") / "model.json").read_bytes() == (save(head, "first") / "model.json").read_bytes()
     np.testing.assert_array_equal(
         loaded.fit(embeddings, ids).predict_proba(embeddings), head.fit(embeddings, ids).predict_proba(embeddings)
     )
@@ -91,7 +94,7 @@ def test_saving_changes_nothing(problem, make_head, save):
     before = head.predict_proba(embeddings)
     first, second = save(head, "first"), save(head, "second")
     np.testing.assert_array_equal(head.predict_proba(embeddings), before)
-    for name in ("head.json", "model.ubj"):
+    for name in ("head.json", "model.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
@@ -141,7 +144,7 @@ def saved(problem, make_head, save):
     [
         (
             {"classes": ["a", "b"]},
-            r"model\.ubj is damaged: it predicts 3 classes by multi:softprob.*head\.json names 2",
+            r"model\.json is damaged: `objective` has another number of classes than the head's 2",
         ),
         ({"classes": [0, 2, 1]}, r"head\.json is damaged: its classes are not in order"),
         ({"classes": [0, 1, 1]}, "not in order, or one is there twice"),
@@ -150,7 +153,8 @@ def saved(problem, make_head, save):
         ({"classes": []}, "they hold nothing"),
         ({"classes": {"0": 1}}, "no good value for classes"),
         ({"params": None, "version": "1"}, "no good value for version, params"),
-        ({"sha256": "0" * 64}, r"model\.ubj is damaged: it is not the file that head\.json was written with"),
+        ({"sha256": "0" * 64}, r"model\.json is damaged: it is not the file that head\.json was written with"),
+        ({"version": 0}, "a version that there never was"),
         ({"version": 2}, r"of version 2.*pip install --upgrade setfit-head-xgboost"),
         (
             {"params": {"from_the_future": 1}, "xgboost": "9.0"},
@@ -165,36 +169,59 @@ def test_a_record_that_does_not_fit_is_refused(changes, said, saved, load):
         load(saved)
 
 
-def rewrite_model(folder, content):
-    (folder / "model.ubj").write_bytes(content)
-    path = folder / "head.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"sha256": hashlib.sha256(content).hexdigest()}))
-
-
-def test_a_model_that_is_no_classifier_is_refused(problem, make_head, save, load):
-    embeddings, ids = problem(2)
-    folder = save(make_head().fit(embeddings, ids))
-    regressor = xgboost.XGBRegressor(n_estimators=2).fit(embeddings, ids)
-    rewrite_model(folder, bytes(regressor.get_booster().save_raw("ubj")))
-    with pytest.raises(ValueError, match=r"predicts 2 classes by reg:squarederror.*names 2"):
-        load(folder)
-
-
-def test_what_xgboost_cannot_read_is_said_with_both_versions(saved, load):
-    rewrite_model(saved, b"{nonsense")
-    version = xgboost.__version__
-    with pytest.raises(
-        ValueError, match=f"XGBoost {version} can't load .*saved with XGBoost {version}: .*Install that"
-    ):
+def test_a_folder_from_before_the_first_release_says_what_to_do(saved, load):
+    (saved / "model.json").rename(saved / "model.ubj")
+    with pytest.raises(ValueError, match=r"holds model\.ubj, which is no longer read.*Train the head again, and save"):
         load(saved)
 
 
+def test_what_a_newer_xgboost_wrote_is_not_misread(saved, load):
+    """XGBoost 3.0 predicts other probabilities from a file of 3.2, and says nothing."""
+    path = saved / "model.json"
+    content = json.dumps({**json.loads(path.read_bytes()), "version": [3, 99, 1]}).encode()
+    path.write_bytes(content)
+    record = json.loads((saved / "head.json").read_bytes())
+    (saved / "head.json").write_text(json.dumps({**record, "sha256": hashlib.sha256(content).hexdigest()}))
+    with pytest.raises(ValueError, match=r"saved with XGBoost 3\.99\.1, and the installed .* --upgrade xgboost"):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"multi_strategy": "multi_output_tree"}, r"the leaves are vectors.*multi_strategy='one_output_per_tree'"),
+        ({"feature_types": ["c"] + ["q"] * 7, "enable_categorical": True}, r"`feature_types` names others than num"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(params, said, problem, make_head, tmp_path):
+    embeddings, ids = problem()
+    head = make_head(**params).fit(np.abs(embeddings).round(), ids)
+    with pytest.raises(ValueError, match=f"can't be saved, for it couldn't be loaded again: {said}"):
+        setfit_save_head(head, tmp_path)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_parameter_that_could_not_be_loaded_is_not_saved(problem, make_head, tmp_path):
+    head = make_head().fit(*problem()).set_params(n_jobs=5000)
+    with pytest.raises(ValueError, match="n_jobs is no number of threads up to 1024"):
+        setfit_save_head(head, tmp_path)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_model_of_very_many_bytes_is_not_saved(problem, make_head, tmp_path, monkeypatch):
+    monkeypatch.setattr("setfit_head_xgboost.files.MODEL_BYTES", 2**10)
+    head = make_head().fit(*problem())
+    with pytest.raises(ValueError, match="more than 0 MB, the most that is read"):
+        setfit_save_head(head, tmp_path)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_damaged_model_file_is_refused_before_xgboost_sees_it(saved, load):
-    path = saved / "model.ubj"
+    path = saved / "model.json"
     content = path.read_bytes()
     for damaged in (b"", content[:-9], content[:200] + b"\xff" + content[201:]):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"model\.ubj is damaged.*Download or save the model again"):
+        with pytest.raises(ValueError, match=r"model\.json is damaged.*Download or save the model again"):
             load(saved)
 
 
@@ -205,7 +232,7 @@ def test_a_damaged_record_is_refused(content, saved, load):
         load(saved)
 
 
-@pytest.mark.parametrize("name", ["head.json", "model.ubj"])
+@pytest.mark.parametrize("name", ["head.json", "model.json"])
 def test_a_missing_file_is_named(name, saved, load):
     (saved / name).unlink()
     with pytest.raises(ValueError, match=rf"{name} can't be read.*the head is incomplete"):
