@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from setfit_core.errors import ArgumentError, ModelFormatError
+from setfit_core.persistence.body_check import check_body
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -21,14 +23,18 @@ def load_body(
 ) -> SentenceTransformer:
     """Load a body from a local folder, in evaluation mode; the hub isn't asked for anything.
 
+    The folder is checked first: it may not name code, arguments that aren't known to be harmless, or places outside
+    of itself, its weights may be nothing but tensors, and they have to explain the memory that the model takes. Then
+    the body embeds one text, so a body that can't is no surprise later.
+
     Args:
         path: The folder.
         device: Torch device; None for the best there is.
-        trust_remote_code: Whether code in the folder may run.
+        trust_remote_code: Whether code in the folder may run. Of the checks only that of places is left.
         sentence_transformers_kwargs: Further arguments of `SentenceTransformer`.
 
     Raises:
-        ModelFormatError: If the folder can't be loaded.
+        ModelFormatError: If the folder can't be loaded, or not safely.
         ArgumentError: If `SentenceTransformer` has no such argument.
     """
     from sentence_transformers import SentenceTransformer
@@ -40,16 +46,31 @@ def load_body(
             "are those of sentence_transformers.SentenceTransformer."
         )
     try:
+        check_body(Path(path), trust_remote_code=trust_remote_code)
         body = SentenceTransformer(
             str(path),
             device=device,
             trust_remote_code=trust_remote_code,
             local_files_only=True,
             **sentence_transformers_kwargs,
-        )
-    except Exception as error:
+        ).eval()
+        _try(body)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"The body in {path} can't be loaded: {error}") from error
+    except BaseException as error:
+        # A panic in tokenizers is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise ModelFormatError(
             f"The body in {path} can't be loaded: {type(error).__name__}: {error}. If the folder is incomplete or "
             "damaged, download or save the model again."
         ) from error
-    return body.eval()
+    return body
+
+
+def _try(body: SentenceTransformer) -> None:
+    """Embed a text; an exception or a number that isn't finite shows that something is wrong with the files."""
+    embedding = body.encode("a text", convert_to_tensor=True, show_progress_bar=False)
+    if embedding.ndim != 1 or not bool(embedding.isfinite().all()):
+        msg = "its embedding of a text is no row of finite numbers"
+        raise ValueError(msg)
