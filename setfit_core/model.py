@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -23,7 +26,9 @@ from setfit_core.heads.held import HeadSetting, HeldHead
 from setfit_core.heads.multilabel import STRATEGIES
 from setfit_core.labelling import Labelling
 from setfit_core.labels import IntArray, Label, LabelCodec
-from setfit_core.persistence import load_body, load_config, load_head, locate_model, save_folder
+from setfit_core.model_card import CardFacts, ModelCardData, base_model_of
+from setfit_core.persistence import load_body, locate_model, push_to_hub
+from setfit_core.saved import SavedModel, Trust, read_saved_model, write_saved_model
 
 if TYPE_CHECKING:
     import os
@@ -49,6 +54,10 @@ class SetFitModel:
             sorted. Integer training labels are places in `labels`, unless `labels` holds numbers itself.
         head_params: Keyword arguments for a head that is built here.
         random_state: Seed for a head that is built here. It reaches a parameter `random_state` only if given.
+        model_card_data: What only you know about the model, for its card.
+
+    Attributes:
+        card_facts: What is known for the model card: of the training, and what you said.
 
     Raises:
         HeadError: If the head can't be found or built, or keeps neither contract.
@@ -66,6 +75,7 @@ class SetFitModel:
         *,
         head_params: Mapping[str, Any] | None = None,
         random_state: int | None = None,
+        model_card_data: ModelCardData | None = None,
     ) -> None:
         if not isinstance(model_body, SentenceTransformer):
             msg = (
@@ -77,6 +87,7 @@ class SetFitModel:
             msg = f"multi_target_strategy is {multi_target_strategy!r}. It is one of {', '.join(STRATEGIES)}, or None."
             raise ArgumentError(msg)
         self.normalize_embeddings = bool(normalize_embeddings)
+        self.card_facts = CardFacts(card=model_card_data)
         self._labelling = Labelling(labels, multi_label=multi_target_strategy is not None)
         self._setting = HeadSetting(model_body, multi_target_strategy, random_state)
         self._held = self._taken(DEFAULT_HEAD if model_head is None else model_head, head_params)
@@ -94,7 +105,9 @@ class SetFitModel:
         normalize_embeddings: bool | None = None,
         device: str | None = None,
         random_state: int | None = None,
+        model_card_data: ModelCardData | None = None,
         trusted: Sequence[str] = (),
+        trust_pickle: bool = False,
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -104,8 +117,9 @@ class SetFitModel:
     ) -> SetFitModel:
         """Load a saved model, or start a new one from a pretrained body.
 
-        A folder that `save_pretrained` wrote comes back as it was saved. Any other sentence-transformers model
-        becomes the body of a new, untrained model. Loading runs no code from the files.
+        A folder that `save_pretrained` wrote comes back as it was saved, and one that `setfit` saved (1.0 to 1.2) as
+        a model of this library. Any other sentence-transformers model becomes the body of a new, untrained model.
+        Loading runs no code from the files.
 
         Args:
             model_id: A local folder or a model id on the hub; None for the embedding model that
@@ -119,7 +133,10 @@ class SetFitModel:
             normalize_embeddings: As in the constructor; None for what was saved, or False.
             device: Torch device, such as `"cpu"` or `"cuda"`; None for the best there is.
             random_state: As in the constructor.
+            model_card_data: As in the constructor; for a saved model, in place of what was saved.
             trusted: Names of further types that a saved scikit-learn head may hold.
+            trust_pickle: Whether a head that `setfit` pickled is unpickled, if it holds more than can be read without:
+                this runs whatever code its author put in. Not needed for the heads that `setfit` itself brings.
             revision: Branch, tag or commit on the hub, for body and head alike.
             token: Access token for the hub.
             cache_dir: Where downloads are kept.
@@ -129,7 +146,8 @@ class SetFitModel:
 
         Raises:
             HubError: If the hub is out of reach (within 10 s) or has no such model.
-            ModelFormatError: If the folder is no model, or damaged.
+            ModelFormatError: If the folder is no model, damaged, of a newer format, or holds types that nobody has
+                said to trust (`UntrustedTypesError`).
             HeadError: If the head can't be found or built.
         """
         if use_differentiable_head:
@@ -145,13 +163,21 @@ class SetFitModel:
             local_files_only=local_files_only,
             force_download=force_download,
         )
-        config = load_config(path)
-        if config is None:
+        trust = Trust(trusted, pickle=trust_pickle, remote_code=trust_remote_code)
+        saved = read_saved_model(
+            path,
+            head=head,
+            head_params=head_params,
+            multi_target_strategy=multi_target_strategy,
+            device=device,
+            trust=trust,
+        )
+        if saved is None:
             # What is wrong with the head shows before the body's weights are read.
             if isinstance(head, str) or head is None:
                 head_recipe(head or DEFAULT_HEAD, head_params)
             body = load_body(path, device=device, trust_remote_code=trust_remote_code)
-            return cls(
+            model = cls(
                 body,
                 head,
                 multi_target_strategy,
@@ -159,53 +185,91 @@ class SetFitModel:
                 labels,
                 head_params=head_params,
                 random_state=random_state,
+                model_card_data=model_card_data,
             )
-        if head_params:
-            msg = (
-                f"{path} holds a saved head, which head_params can't change. Leave head_params out, or start anew: "
-                "SetFitModel(SentenceTransformer(folder), head, head_params=...)."
-            )
-            raise ArgumentError(msg)
-        if multi_target_strategy not in (None, config.multi_target_strategy):
-            msg = (
-                f"{path} was saved with multi_target_strategy={config.multi_target_strategy!r}, which can't become "
-                f"{multi_target_strategy!r} without training. Leave the argument out."
-            )
-            raise ArgumentError(msg)
-        body = load_body(path, device=device, trust_remote_code=trust_remote_code)
-        loaded, recipe, built_with = load_head(path, config, head=head, device=str(body.device), trusted=trusted)
-        normalize = config.normalize_embeddings if normalize_embeddings is None else normalize_embeddings
-        model = cls(body, loaded, config.multi_target_strategy, normalize, random_state=random_state)
-        model._held = HeldHead(loaded, recipe, built_with)
-        # A head of the caller's own was not trained on the saved labels, though it may still use their names.
-        model._labelling.restore(config.labels, with_classes=loaded is not head)
+            base_model = base_model_of(model_id, body)
+            model.card_facts = replace(model.card_facts, base_model=base_model)
+            return model
+        normalize = saved.normalize_embeddings if normalize_embeddings is None else normalize_embeddings
+        strategy = saved.multi_target_strategy
+        model = cls(saved.body, saved.held.head, strategy, normalize, random_state=random_state)
+        model._held, model._labelling, model.card_facts = saved.held, saved.labelling, saved.facts
+        if model_card_data is not None:
+            model.card_facts = replace(saved.facts, card=model_card_data)
         if labels is not None:
             model.labels = list(labels)
         return model
 
-    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> Path:
-        """Save body, head, labels and settings into a folder, without pickle.
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *, setfit_compatible: bool = False) -> Path:
+        """Save body, head, labels, settings and a model card into a folder, without pickle.
 
-        The folder is written beside its place and then swapped in, so a failure leaves what was there.
+        The folder is written beside its place and then swapped in: whatever happens, what was there stays, or the
+        new model is there.
+
+        Args:
+            save_directory: The folder.
+            setfit_compatible: Whether to add a pickle of the head, with which `setfit` loads the folder and predicts
+                the same. This library never reads it.
 
         Returns:
             The folder.
 
         Raises:
-            UnsavableHeadError: If the head has no safe file format.
+            UnsavableHeadError: If the head has no safe file format, or is none that `setfit` could use.
             PersistenceError: If the folder can't be written, or holds something that is not a model.
         """
-        adopted = None if self._labelling.codec else self._adopted_codec()
-        return save_folder(
-            save_directory,
-            body=self.model_body,
-            head=self.model_head,
-            recipe=self._held.recipe,
-            built_with=self._held.built_with,
-            labels=adopted.to_json() if adopted else self._labelling.to_json(),
-            normalize_embeddings=self.normalize_embeddings,
-            multi_target_strategy=self.multi_target_strategy,
+        labelling = copy.copy(self._labelling)
+        labelling.codec = labelling.codec or self._adopted_codec()
+        saved = SavedModel(
+            self.model_body,
+            self._held,
+            labelling,
+            self.multi_target_strategy,
+            self.normalize_embeddings,
+            self.card_facts,
         )
+        return write_saved_model(save_directory, saved, setfit_compatible=setfit_compatible)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        token: str | bool | None = None,
+        private: bool | None = None,
+        revision: str | None = None,
+        commit_message: str = "Add SetFit model",
+        create_pr: bool = False,
+        setfit_compatible: bool = False,
+    ) -> str:
+        """Save the model to the hub in one commit; the repository is created if need be.
+
+        Args:
+            repo_id: The repository, such as `"you/your-model"`.
+            token: Access token; None for the one that `hf auth login` keeps.
+            private: Whether a new repository is private; None for your account's default.
+            revision: The branch; None for the main one.
+            commit_message: The first line of the commit.
+            create_pr: Whether to open a pull request instead.
+            setfit_compatible: As in `save_pretrained`.
+
+        Returns:
+            The address of the commit, or of the pull request.
+
+        Raises:
+            HubError: If the hub is out of reach or refuses.
+            UnsavableHeadError: If the head has no safe file format.
+        """
+        with tempfile.TemporaryDirectory(prefix="setfit-core-") as directory:
+            folder = self.save_pretrained(Path(directory) / "model", setfit_compatible=setfit_compatible)
+            return push_to_hub(
+                folder,
+                repo_id,
+                token=token,
+                private=private,
+                revision=revision,
+                commit_message=commit_message,
+                create_pr=create_pr,
+            )
 
     def __repr__(self) -> str:
         return f"SetFitModel(head={self.model_head!r}, labels={self.labels!r}, device='{self.device}')"

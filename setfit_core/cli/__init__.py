@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setfit_core import __version__
-from setfit_core.cli import check, doctor, heads, info, new_head
+from setfit_core.cli import check, convert, doctor, heads, info, new_head
 from setfit_core.cli.options import DebugOption, Session
 from setfit_core.errors import SetFitError
 
@@ -33,6 +33,7 @@ app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
 app.command("check")(check.check)
 app.command("new-head")(new_head.new_head)
+app.command("convert")(convert.convert)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,25 +14,35 @@ if TYPE_CHECKING:
     from setfit_core.persistence.config import HeadRecord, ModelConfig
     from setfit_core.persistence.folder import load_config, load_head, save_folder
     from setfit_core.persistence.location import locate_model
+    from setfit_core.persistence.push import push_to_hub
+    from setfit_core.persistence.setfit_format import is_setfit_folder, read_setfit_folder, write_setfit_files
 
 _HOMES = {
     "HeadRecord": "config",
     "ModelConfig": "config",
+    "is_setfit_folder": "setfit_format",
     "load_body": "body",
     "load_config": "folder",
     "load_head": "folder",
     "locate_model": "location",
+    "push_to_hub": "push",
+    "read_setfit_folder": "setfit_format",
     "save_folder": "folder",
+    "write_setfit_files": "setfit_format",
 }
 
 __all__ = [
     "HeadRecord",
     "ModelConfig",
+    "is_setfit_folder",
     "load_body",
     "load_config",
     "load_head",
     "locate_model",
+    "push_to_hub",
+    "read_setfit_folder",
     "save_folder",
+    "write_setfit_files",
 ]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from setfit_core.errors import PersistenceError
-from setfit_core.persistence.config import CONFIG_FILE, ModelConfig, read_config, write_config
+from setfit_core.persistence.config import CONFIG_FILE, HeadRecord, ModelConfig, read_config, write_config
 from setfit_core.persistence.head import read_head, write_head
 from setfit_core.persistence.swap import replacing
 
@@ -32,6 +32,8 @@ def save_folder(
     labels: Mapping[str, Any] | None,
     normalize_embeddings: bool,
     multi_target_strategy: str | None,
+    training: Mapping[str, Any] | None = None,
+    add: Callable[[Path, HeadRecord], None] | None = None,
 ) -> Path:
     """Save a model, whole or not at all.
 
@@ -48,6 +50,8 @@ def save_folder(
         labels: What the label encoder wants to find again; JSON values.
         normalize_embeddings: Part of the configuration.
         multi_target_strategy: Part of the configuration.
+        training: Part of the configuration.
+        add: Writes further files into the folder that it is given, knowing what is recorded of the head.
 
     Returns:
         The folder, as an absolute path.
@@ -68,8 +72,11 @@ def save_folder(
             normalize_embeddings=normalize_embeddings,
             multi_target_strategy=multi_target_strategy,
             head=record,
+            training=training,
         )
         write_config(written, config)
+        if add is not None:
+            add(written, record)
     return target
 
 

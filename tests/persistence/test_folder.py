@@ -302,7 +302,7 @@ def test_a_head_of_another_major_version_gives_the_line_that_installs_a_fitting_
     assert load(folder, head="logistic")[0].predict([[1.0]]) == [1]
     # Numbers after the first one are no breach; and what is no version is no reason to refuse.
     for version in ("0.0.1", "0.99", "a", None):
-        edit_json(folder / "config_setfit.json", lambda content: content["head"].update(version=version))
+        edit_json(folder / "config_setfit.json", lambda content, v=version: content["head"].update(version=v))
         assert load(folder)[0].predict([[1.0]]) == [1]
 
 

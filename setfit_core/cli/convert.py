@@ -1,0 +1,51 @@
+"""`setfit-core convert`: a saved model, read once more and written in today's format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from setfit_core.cli.options import DebugOption
+
+
+def convert(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="A saved model: a folder, or an id on the hub.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Where to write it: a folder that is empty or not there.")],
+    revision: Annotated[
+        str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit of OLD on the hub.")
+    ] = None,
+    setfit_compatible: Annotated[
+        bool, typer.Option("--setfit-compatible", help="Also write what setfit loads, a pickle of the head.")
+    ] = False,
+    trusted: Annotated[
+        list[str] | None,
+        typer.Option("--trusted", metavar="TYPE", help="A further type that the head may hold; as often as need be."),
+    ] = None,
+    trust_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--trust-pickle",
+            help="Unpickle a head of setfit that can't be read otherwise. This runs the code its author put in.",
+        ),
+    ] = False,
+    _debug: DebugOption = False,
+) -> None:
+    """Convert a model that setfit saved, or an earlier version of this library; OLD stays as it is."""
+    from setfit_core.errors import PersistenceError
+
+    if new.exists() and (not new.is_dir() or any(new.iterdir())):
+        raise PersistenceError(f"{new} exists already, and convert never replaces anything. Name another folder.")
+    from setfit_core.model import SetFitModel
+
+    model = SetFitModel.from_pretrained(
+        old, revision=revision, trusted=tuple(trusted or ()), trust_pickle=trust_pickle, device="cpu"
+    )
+    if model.labels is None:
+        raise PersistenceError(
+            f"{old} holds a body without a trained head, so there is nothing to convert. It can be used as it is: "
+            f"SetFitModel.from_pretrained({old!r})."
+        )
+    folder = model.save_pretrained(new, setfit_compatible=setfit_compatible)
+    typer.echo(f"Wrote {folder}: head {type(model.model_head).__name__}, labels {', '.join(map(repr, model.labels))}.")

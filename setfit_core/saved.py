@@ -1,0 +1,222 @@
+"""The parts of a saved model: written into a folder, and read from one of ours or of `setfit`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import nn
+
+from setfit_core.embedding import embedding_size
+from setfit_core.errors import ArgumentError, HeadError, ModelFormatError, NoProbabilitiesError
+from setfit_core.heads.adapters import adapter_for, to_array
+from setfit_core.heads.held import HeldHead
+from setfit_core.labelling import Labelling
+from setfit_core.model_card import CardFacts, render_card
+from setfit_core.persistence import (
+    is_setfit_folder,
+    load_body,
+    load_config,
+    load_head,
+    read_setfit_folder,
+    save_folder,
+    write_setfit_files,
+)
+from setfit_core.persistence.config import PICKLED_HEAD_FILE
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from sentence_transformers import SentenceTransformer
+
+    from setfit_core.persistence import HeadRecord
+
+_Asked: TypeAlias = "tuple[Mapping[str, Any] | None, str | None]"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the user trusts the files of a model with. By default, nothing of theirs is run.
+
+    Attributes:
+        types: Further types that a head of scikit-learn may hold, as qualified names.
+        pickle: Whether a head that `setfit` pickled may run what it says.
+        remote_code: Whether code in the body's folder may run.
+    """
+
+    types: Sequence[str] = ()
+    pickle: bool = False
+    remote_code: bool = False
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """The parts of a saved model.
+
+    Attributes:
+        body: The body.
+        held: The head, and how it was built.
+        labelling: Its labels.
+        multi_target_strategy: How several labels a text are predicted; None for one label a text.
+        normalize_embeddings: Whether embeddings are scaled to length 1 before they reach the head.
+        facts: What is known for the model card.
+    """
+
+    body: SentenceTransformer
+    held: HeldHead
+    labelling: Labelling
+    multi_target_strategy: str | None
+    normalize_embeddings: bool
+    facts: CardFacts
+
+
+def read_saved_model(
+    path: Path,
+    *,
+    head: Any,
+    head_params: Mapping[str, Any] | None,
+    multi_target_strategy: str | None,
+    device: str | None,
+    trust: Trust,
+) -> SavedModel | None:
+    """Read a model folder, whole or not at all; None if it holds a body without a head.
+
+    Args:
+        path: The folder.
+        head: See `SetFitModel.from_pretrained`. None for the saved one.
+        head_params: Must be empty: a saved head can't be changed.
+        multi_target_strategy: None, or what was saved.
+        device: Torch device; None for the best there is.
+        trust: What the files may do.
+
+    Raises:
+        ModelFormatError: If the folder is damaged, of a newer format, or its parts don't fit each other.
+        HeadError: If the head can't be found or built.
+        ArgumentError: If an argument contradicts what was saved.
+    """
+    asked = (head_params, multi_target_strategy)
+    if not is_setfit_folder(path):
+        saved = _read_ours(path, head, asked, device, trust)
+    else:
+        # No other class can take over a head of `setfit`: with another head, the body starts anew.
+        saved = _read_setfits(path, asked, device, trust) if head is None else None
+    if saved is not None and saved.held.head is not head:
+        _check_fit(saved, path)
+    return saved
+
+
+def write_saved_model(directory: str | os.PathLike[str], saved: SavedModel, *, setfit_compatible: bool = False) -> Path:
+    """Save a model with its card, whole or not at all.
+
+    Args:
+        directory: Where to save; parents are created.
+        saved: The parts.
+        setfit_compatible: Whether to add what `setfit` loads, a pickle of the head.
+
+    Returns:
+        The folder, as an absolute path.
+
+    Raises:
+        UnsavableHeadError: If the head has no safe file format, or is none that `setfit` could use.
+        PersistenceError: If the folder can't be written, or holds something that is not a model.
+    """
+    head, codec = saved.held.head, saved.labelling.codec
+
+    def add(folder: Path, record: HeadRecord) -> None:
+        if setfit_compatible:
+            write_setfit_files(folder, head=head, codec=codec, normalize_embeddings=saved.normalize_embeddings)
+        card = render_card(
+            saved.facts,
+            head=record,
+            labels=saved.labelling.labels,
+            normalize_embeddings=saved.normalize_embeddings,
+            multi_target_strategy=saved.multi_target_strategy,
+            trained=codec is not None,
+            probabilities=callable(getattr(head, "predict_proba", None)),
+            max_seq_length=saved.body.max_seq_length,
+            setfit_compatible=setfit_compatible,
+        )
+        (folder / "README.md").write_text(card, encoding="utf-8")
+
+    return save_folder(
+        directory,
+        body=saved.body,
+        head=head,
+        recipe=saved.held.recipe,
+        built_with=saved.held.built_with,
+        labels=saved.labelling.to_json(),
+        normalize_embeddings=saved.normalize_embeddings,
+        multi_target_strategy=saved.multi_target_strategy,
+        training=saved.facts.to_json(),
+        add=add,
+    )
+
+
+def _read_ours(path: Path, head: Any, asked: _Asked, device: str | None, trust: Trust) -> SavedModel | None:
+    config = load_config(path)
+    if config is None:
+        return None
+    _check_asked(path, config.multi_target_strategy, asked)
+    facts = CardFacts.from_json(config.training)
+    body = load_body(path, device=device, trust_remote_code=trust.remote_code)
+    loaded, recipe, built_with = load_head(path, config, head=head, device=str(body.device), trusted=trust.types)
+    labelling = Labelling(None, multi_label=config.multi_target_strategy is not None)
+    # A head of the caller's own was not trained on the saved labels, though it may still use their names.
+    labelling.restore(config.labels, with_classes=loaded is not head)
+    held = HeldHead(loaded, recipe, built_with)
+    return SavedModel(body, held, labelling, config.multi_target_strategy, config.normalize_embeddings, facts)
+
+
+def _read_setfits(path: Path, asked: _Asked, device: str | None, trust: Trust) -> SavedModel:
+    saved = read_setfit_folder(path, device="cpu", trust_pickle=trust.pickle)
+    if saved.head is None:
+        raise ModelFormatError(
+            f"{path} was saved by setfit and its head is missing: there is no {PICKLED_HEAD_FILE}. Download or save "
+            'the model again; or start anew on its body with a head of your choice, such as head="logistic".'
+        )
+    _check_asked(path, saved.multi_target_strategy, asked)
+    body = load_body(path, device=device, trust_remote_code=trust.remote_code)
+    held = HeldHead(saved.head, saved.recipe, saved.built_with).placed(body.device)
+    labelling = Labelling(saved.labels, multi_label=saved.multi_target_strategy is not None)
+    labelling.codec = labelling.known_to(saved.head, differentiable=held.differentiable)
+    return SavedModel(body, held, labelling, saved.multi_target_strategy, saved.normalize_embeddings, CardFacts())
+
+
+def _check_asked(path: Path, strategy: str | None, asked: _Asked) -> None:
+    """Refuse what can't be changed about a saved model, before its weights are read."""
+    head_params, multi_target_strategy = asked
+    if head_params:
+        raise ArgumentError(
+            f"{path} holds a saved head, which head_params can't change. Leave head_params out, or start anew: "
+            "SetFitModel(SentenceTransformer(folder), head, head_params=...)."
+        )
+    if multi_target_strategy not in (None, strategy):
+        raise ArgumentError(
+            f"{path} was saved with multi_target_strategy={strategy!r}, which can't become "
+            f"{multi_target_strategy!r} without training. Leave the argument out."
+        )
+
+
+def _check_fit(saved: SavedModel, path: Path) -> None:
+    """Ask a trained head about one embedding, so that what doesn't fit shows now and not in the first prediction."""
+    codec = saved.labelling.codec
+    if codec is None:
+        return
+    size = embedding_size(saved.body)
+    embedding = torch.full((1, size), size**-0.5, device=saved.body.device)
+    rows = embedding if isinstance(saved.held.head, nn.Module) else to_array(embedding)
+    adapter = adapter_for(saved.held.head)
+    try:
+        adapter.class_ids(rows, codec)
+        with contextlib.suppress(NoProbabilitiesError):
+            adapter.probabilities(rows, codec)
+    except HeadError as error:
+        raise ModelFormatError(
+            f"The parts of the model in {path} don't fit each other: asked about an embedding of {size} dimensions, "
+            f"for {codec.num_classes} classes, the head fails. {error} The folder is damaged or put together from "
+            "several models; download or save the model again."
+        ) from error
