@@ -7,47 +7,6 @@ from sklearn.linear_model import LogisticRegression
 
 PATIENCE = 10
 
-RESOLVE = """
-import json, os, sys, time
-from setfit_core.errors import SetFitError
-from setfit_core.persistence import locate_model
-result = {{}}
-started = time.monotonic()
-try:
-    path = locate_model({model_id!r}, **{options!r})
-    result["files"] = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
-    result["commit"] = path.name
-except SetFitError as error:
-    result["message"] = str(error)
-    result["kinds"] = [kind.__name__ for kind in type(error).__mro__]
-result["seconds"] = time.monotonic() - started
-assert "torch" not in sys.modules
-if {load!r} and "commit" in result:
-    from setfit_core.persistence import load_body, load_config, load_head
-    config = load_config(path)
-    result["head"] = type(load_head(path, config, device="cpu")[0]).__name__
-    result["numbers"] = load_body(path, device="cpu").encode("a film").tolist()
-print(json.dumps(result))
-"""
-
-
-@pytest.fixture
-def resolve(run_python, hub):
-    """Resolve a model id in a new process, against the server or whatever `environment` says."""
-
-    def resolve(model_id="org/model", *, load=False, environment=None, prelude="", **options):
-        code = prelude + RESOLVE.format(model_id=model_id, options=options, load=load)
-        settings = {
-            "HF_ENDPOINT": hub.url,
-            "HF_HUB_OFFLINE": "0",
-            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-            "HF_TOKEN": "",
-            "NO_PROXY": "127.0.0.1",
-        }
-        return run_python(code, **{**settings, **(environment or {})})[0]
-
-    return resolve
-
 
 @pytest.fixture
 def saved(save, hub):
@@ -56,17 +15,6 @@ def saved(save, hub):
     unneeded = {"onnx/model.onnx": b"x", "tf_model.h5": b"x", "pytorch_model.bin": b"x", "model_head.pkl": b"x"}
     hub.add("org/model", folder, **unneeded)
     return folder
-
-
-@pytest.fixture
-def snapshot(hub, tmp_path):
-    """The folder of the cache that holds the newest commit of a repository."""
-
-    def snapshot(repo="org/model"):
-        name = f"models--{repo.replace('/', '--')}"
-        return tmp_path / "hf-home" / "hub" / name / "snapshots" / hub.repositories[repo].resolve("main")
-
-    return snapshot
 
 
 def test_one_snapshot_serves_body_configuration_and_head(resolve, saved, hub, static_body):
