@@ -105,7 +105,7 @@ def recovered(folder: str | os.PathLike[str]) -> bool:
         # Anything else that may be at the target by now is whole, too, and a folder never replaces a full one.
         with contextlib.suppress(OSError):
             old.rename(target)
-            logger.warning("%s was missing: saving to it was cut off. The model before that is back in place.", target)
+            logger.warning("The model that a save had moved aside is back in its place, %s.", target)
             return True
     return False
 
@@ -152,7 +152,7 @@ def _identified(folder: Path) -> Iterator[Callable[[], bool]]:
     if sys.platform != "win32":
         # As long as it is open, its number is not given to another folder.
         with contextlib.suppress(OSError):
-            held = os.open(folder, os.O_RDONLY)
+            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     before = identity()
     try:
         yield lambda: identity() == before
@@ -307,7 +307,7 @@ def _turn(parent: Path) -> Iterator[None]:
     with contextlib.ExitStack() as opened:
         if sys.platform != "win32":
             with contextlib.suppress(OSError):
-                descriptor = os.open(parent, os.O_RDONLY)
+                descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
                 opened.callback(os.close, descriptor)
                 deadline = time.monotonic() + _LONGEST_TURN
                 while not _try_lock(descriptor) and time.monotonic() < deadline:
@@ -458,13 +458,13 @@ def _failure(target: Path, reason: Exception, at_least: int) -> str:
         text += " The system can't move that folder: a mount point, or part of a read-only layer. Choose another place."
     elif code == errno.ENOSPC:
         with contextlib.suppress(OSError):
-            needed = f", and its weights need {_megabytes(at_least)}" if at_least else ""
-            text += f" There are {_megabytes(shutil.disk_usage(target.parent).free)} free now{needed}."
+            needed = f", and its weights alone need {_readable(at_least)}" if at_least else ""
+            text += f" There are {_readable(shutil.disk_usage(target.parent).free)} free now{needed}."
     aside = [] if os.path.lexists(target) else _set_aside(target)
     if aside:
         return f"{text} What was there before is now in {aside[0]}; move it back."
     return f"{text} What was there before is unchanged."
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def _readable(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
