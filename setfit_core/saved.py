@@ -17,11 +17,13 @@ from setfit_core.heads.held import HeldHead
 from setfit_core.labelling import Labelling
 from setfit_core.model_card import CardFacts, render_card
 from setfit_core.persistence import (
+    check_folder,
     is_setfit_folder,
     load_body,
     load_config,
     load_head,
     read_setfit_folder,
+    read_whole,
     save_folder,
     write_setfit_files,
 )
@@ -99,14 +101,19 @@ def read_saved_model(
         ArgumentError: If an argument contradicts what was saved.
     """
     asked = (head_params, multi_target_strategy)
-    if not is_setfit_folder(path):
-        saved = _read_ours(path, head, asked, device, trust)
-    else:
-        # No other class can take over a head of `setfit`: with another head, the body starts anew.
-        saved = _read_setfits(path, asked, device, trust) if head is None else None
-    if saved is not None and saved.held.head is not head:
-        _check_fit(saved, path)
-    return saved
+
+    def read(folder: Path) -> SavedModel | None:
+        check_folder(folder)
+        if not is_setfit_folder(folder):
+            saved = _read_ours(folder, head, asked, device, trust)
+        else:
+            # No other class can take over a head of `setfit`: with another head, the body starts anew.
+            saved = _read_setfits(folder, asked, device, trust) if head is None else None
+        if saved is not None and saved.held.head is not head:
+            _check_fit(saved, folder)
+        return saved
+
+    return read_whole(path, read)
 
 
 def write_saved_model(directory: str | os.PathLike[str], saved: SavedModel, *, setfit_compatible: bool = False) -> Path:

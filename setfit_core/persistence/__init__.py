@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from setfit_core.persistence.body import load_body
     from setfit_core.persistence.config import HeadRecord, ModelConfig
+    from setfit_core.persistence.files import check_folder
     from setfit_core.persistence.folder import load_config, load_head, save_folder
     from setfit_core.persistence.location import locate_model
     from setfit_core.persistence.push import push_to_hub
     from setfit_core.persistence.setfit_format import is_setfit_folder, read_setfit_folder, write_setfit_files
+    from setfit_core.persistence.swap import read_whole
 
 _HOMES = {
     "HeadRecord": "config",
     "ModelConfig": "config",
+    "check_folder": "files",
     "is_setfit_folder": "setfit_format",
     "load_body": "body",
     "load_config": "folder",
@@ -27,6 +30,7 @@ _HOMES = {
     "locate_model": "location",
     "push_to_hub": "push",
     "read_setfit_folder": "setfit_format",
+    "read_whole": "swap",
     "save_folder": "folder",
     "write_setfit_files": "setfit_format",
 }
@@ -34,6 +38,7 @@ _HOMES = {
 __all__ = [
     "HeadRecord",
     "ModelConfig",
+    "check_folder",
     "is_setfit_folder",
     "load_body",
     "load_config",
@@ -41,6 +46,7 @@ __all__ = [
     "locate_model",
     "push_to_hub",
     "read_setfit_folder",
+    "read_whole",
     "save_folder",
     "write_setfit_files",
 ]

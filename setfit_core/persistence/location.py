@@ -10,6 +10,7 @@ from huggingface_hub import constants
 
 from setfit_core.errors import ArgumentError, ModelFormatError, ModelNotFoundError, PersistenceError
 from setfit_core.persistence.hub import DEFAULT_ORGANISATION, MODEL_FILES, Hub
+from setfit_core.persistence.swap import recovered
 
 
 def locate_model(
@@ -76,7 +77,7 @@ def _local_folder(model_id: str | os.PathLike[str] | None) -> Path | None:
     if model_id is None:
         return _embedded_model()
     folder = Path(model_id).expanduser()
-    if folder.is_dir():
+    if folder.is_dir() or recovered(folder):
         return folder
     if folder.is_file():
         raise PersistenceError(f"{folder} is a file. Give the folder of the model.")
