@@ -58,9 +58,10 @@ def _check_nesting(text: str) -> None:
     unescaped = text.replace("\\\\", "").replace('\\"', "")
     if unescaped.count('"') > 2 * MAX_STRINGS:
         raise ValueError(f"it holds more than {MAX_STRINGS} strings")
-    brackets = re.sub(r"[^\[\]{}]+", "", "".join(unescaped.split('"')[::2]))
-    if len(brackets) > 2 * MAX_CONTAINERS:
+    bare = "".join(unescaped.split('"')[::2])
+    if sum(map(bare.count, "[]{}")) > 2 * MAX_CONTAINERS:
         raise ValueError(f"it holds more than {MAX_CONTAINERS} lists and objects")
+    brackets = re.sub(r"[^\[\]{}]+", "", bare)
     if max(itertools.accumulate(1 if bracket in "[{" else -1 for bracket in brackets), default=0) > MAX_NESTING:
         raise ValueError(f"it is nested more than {MAX_NESTING} deep")
 

@@ -191,6 +191,11 @@ MODELS = {
         lambda document: document["learner"].update(feature_types=["c"] * 8),
         "names others than numbers",
     ),
+    "too few feature types": (
+        lambda document: document["learner"].update(feature_types=["q"] * 7),
+        "`feature_types` are not as many",
+    ),
+    "no boost from average": (in_learner("learner_model_param", boost_from_average=[]), "`boost_from_average`"),
     "old version": (lambda document: document.update(version=[0, 8, 0]), "`version` is none of XGBoost's"),
     "version of 100 digits": (lambda document: document.update(version=[3, 10**100, 0]), "`version` is none of"),
 }
@@ -206,6 +211,13 @@ def test_a_model_that_leads_out_of_its_arrays_is_refused(change, said, craft, lo
 def test_weights_of_dropped_trees_are_one_for_each(weights, craft, load):
     folder = craft(lambda document: booster(document).update(weight_drop=weights), booster="dart")
     with pytest.raises(ValueError, match="`weight_drop`"):
+        load(folder)
+
+
+@pytest.mark.parametrize("inner", [{"name": "dart"}, {"model": []}, {"more": 1}])
+def test_the_booster_inside_of_dart_is_one_of_trees(inner, craft, load):
+    folder = craft(lambda document: booster(document)["gbtree"].update(inner), booster="dart")
+    with pytest.raises(ValueError, match="the booster inside of dart|`model` is no object|`gbtree` holds 'more'"):
         load(folder)
 
 
