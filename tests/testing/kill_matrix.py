@@ -9,7 +9,6 @@ python tests/testing/kill_matrix.py --only NAME [NAME ...]    print what the che
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import logging
 import multiprocessing
@@ -136,7 +135,7 @@ def main() -> int:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare the page instead of writing it")
-    parser.add_argument("--json", action="store_true", help="print all results, and the page, as JSON")
+    parser.add_argument("--json", action="store_true", help="print all results, the page and how it differs, as JSON")
     parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="print what is seen on these specimens")
     options = parser.parse_args()
     outcomes = examine_all(options.only)
@@ -144,20 +143,17 @@ def main() -> int:
         for outcome in outcomes:
             print(json.dumps(asdict(outcome), indent=2, ensure_ascii=False))
         return 0
-    from specimens.page import render
+    from specimens.page import differences, render
 
     page = render(outcomes)
+    difference = differences(PAGE.read_text(encoding="utf-8") if PAGE.exists() else "", page)
     if options.json:
-        print(json.dumps({"outcomes": [asdict(outcome) for outcome in outcomes], "page": page}, ensure_ascii=False))
+        results = [asdict(outcome) for outcome in outcomes]
+        print(json.dumps({"outcomes": results, "page": page, "difference": difference}, ensure_ascii=False))
         return 0
     if options.check:
-        kept = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-        difference = difflib.unified_diff(
-            kept.splitlines(), page.splitlines(), "docs/kill-matrix.md", "found", lineterm=""
-        )
-        lines = list(difference)
-        print("\n".join(lines) if lines else "docs/kill-matrix.md is up to date.")
-        return int(bool(lines))
+        print("\n".join(difference or ["docs/kill-matrix.md is up to date."]))
+        return int(bool(difference))
     PAGE.write_text(page, encoding="utf-8")
     print(f"wrote {PAGE.relative_to(HERE.parents[1])}")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ from setfit_core.testing import SUITE_VERSION, list_checks
 from .catalogue import CORRECT, ESTIMATORS, FAULTY
 from .estimators import TRAINING
 
-__all__ = ["check_ids", "render"]
+__all__ = ["check_ids", "differences", "render"]
 
 _INTRODUCTION = """\
 # Kill matrix
@@ -60,6 +61,22 @@ def render(outcomes: Iterable[Outcome]) -> str:
         _estimators(estimators),
     ]
     return "\n".join(sections)
+
+
+def differences(kept: str, found: str) -> list[str]:
+    """Return how one page differs from another, as the lines of a unified diff.
+
+    Left out is the last column of the table of faulty heads: which further checks a fault trips depends on rounding, on
+    threads and on the processor.
+    """
+    return list(difflib.unified_diff(_essence(kept), _essence(found), "docs/kill-matrix.md", "found", lineterm=""))
+
+
+def _essence(page: str) -> list[str]:
+    before, heading, rest = page.partition("## Faulty heads\n")
+    table, after_heading, after = rest.partition("## Correct heads\n")
+    rows = [line.rsplit(" | ", 1)[0] for line in table.splitlines()]
+    return [*before.splitlines(), heading, *rows, after_heading, *after.splitlines()]
 
 
 def _summary(faulty: Mapping[str, Outcome], correct: Mapping[str, Outcome], estimators: Mapping[str, Outcome]) -> str:
