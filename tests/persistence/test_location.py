@@ -58,6 +58,12 @@ def test_a_revision_of_a_local_folder_is_refused(model_id, minilm_path):
         locate_model(minilm_path if model_id else None, revision="v1")
 
 
+@pytest.mark.parametrize("revision", ["", "..", "../main", "/main", "a//b", "a/.b", "a\\b", "a\nb"])
+def test_a_revision_that_would_lead_out_of_the_cache_is_refused(revision, tmp_path):
+    with pytest.raises(ArgumentError, match="is no branch, tag or commit"):
+        locate_model("organisation/name", revision=revision, cache_dir=tmp_path, local_files_only=True)
+
+
 def test_downloading_without_the_hub_is_refused():
     with pytest.raises(ArgumentError, match="force_download=True"):
         locate_model("organisation/name", local_files_only=True, force_download=True)
@@ -103,3 +109,12 @@ def test_only_the_files_that_are_loaded_are_fetched():
         "training_args.bin",
     ]
     assert needed_files([*unwanted, *wanted]) == sorted(wanted)
+
+
+def test_the_pickle_of_setfit_is_wanted_where_there_is_no_other_head():
+    body = ["config.json", "config_setfit.json", "model.safetensors"]
+    pickles = ["model_head.joblib", "model_head.pkl", "old/model_head.pkl"]
+    assert needed_files([*body, *pickles]) == sorted([*body, "model_head.pkl"])
+    assert needed_files([*body, *pickles, "head/head.json"]) == sorted([*body, "head/head.json"])
+    assert "model_head.pkl" in needed_files([*body, *pickles, "header.json", "other/head/head.json"])
+    assert "model_head.pkl" in needed_files([*body, *pickles, "head/../head.json"])
