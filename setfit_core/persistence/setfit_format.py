@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from setfit_core.errors import ArgumentError, ModelFormatError, PersistenceError, UnsavableHeadError
 from setfit_core.persistence.config import CONFIG_FILE, PICKLED_HEAD_FILE
-from setfit_core.persistence.files import read_json_object
+from setfit_core.persistence.files import read_bytes, read_json_object
 from setfit_core.persistence.setfit_estimators import pickled_estimator
 from setfit_core.persistence.setfit_pickle import read_pickle
 
@@ -118,24 +118,8 @@ def _read_settings(directory: Path) -> tuple[list[Any] | None, bool]:
 def _read_head(path: Path, device: str) -> ConvertedHead:
     from setfit_core.persistence.setfit_heads import convert_head
 
-    content = _head_content(path)
+    content = read_bytes(path, MAX_HEAD_BYTES)
     return convert_head(read_pickle(content, path), where=str(path), size=len(content), device=device)
-
-
-def _head_content(path: Path) -> bytes:
-    try:
-        if not path.is_file():
-            raise ModelFormatError(f"{path} is no file. Download or save the model again.")
-        with path.open("rb") as file:
-            content = file.read(MAX_HEAD_BYTES + 1)
-    except OSError as error:
-        raise ModelFormatError(f"{path} can't be read: {error}") from error
-    if len(content) > MAX_HEAD_BYTES:
-        raise ModelFormatError(
-            f"{path} has more than {MAX_HEAD_BYTES // 2**20} MB, far more than the heads that setfit saves. If you "
-            "know who made the file and what it does, pass trust_pickle=True, which lets it run."
-        )
-    return content
 
 
 def _run_pickle(path: Path, device: str) -> ConvertedHead:
@@ -162,7 +146,9 @@ def _run_pickle(path: Path, device: str) -> ConvertedHead:
         state = {name: tensor.detach().cpu() for name, tensor in head.linear.state_dict().items()}
         multitarget = getattr(head, "multitarget", False)
         return torch_head(
-            LinearWeights(state["weight"], state.get("bias"), head.temperature, head.eps, multitarget), device
+            LinearWeights(state["weight"], state.get("bias"), head.temperature, head.eps, multitarget),
+            device,
+            str(path),
         )
     return ConvertedHead(head, _strategy_of(head))
 

@@ -83,7 +83,7 @@ def convert_head(value: Any, *, where: str, size: int, device: str) -> Converted
     conversion = _Conversion(where, size * _COPIES + 4096)
     try:
         if isinstance(value, Record) and value.name == _SETFIT_HEAD:
-            return torch_head(conversion.linear_weights(value), device)
+            return torch_head(conversion.linear_weights(value), device, where)
         return ConvertedHead(*conversion.estimator(value))
     except SetFitError:
         raise
@@ -91,9 +91,9 @@ def convert_head(value: Any, *, where: str, size: int, device: str) -> Converted
         raise conversion.damaged(f"{type(error).__name__}: {error}") from error
 
 
-def torch_head(weights: LinearWeights, device: str) -> ConvertedHead:
+def torch_head(weights: LinearWeights, device: str, where: str) -> ConvertedHead:
     """Build the torch head with these weights (see `build_linear_head`)."""
-    head, recipe, built_with = build_linear_head(weights, device)
+    head, recipe, built_with = build_linear_head(weights, device, where)
     strategy = "one-vs-rest" if weights.multitarget else None
     return ConvertedHead(head, strategy, len(weights.weight), recipe, built_with)
 
@@ -155,7 +155,7 @@ class _Conversion:
             array = np.array(array.tolist(), dtype=str)
         try:
             labels = array.tolist()  # not every 32 bits are a character
-        except ValueError as error:
+        except (SystemError, ValueError) as error:
             raise self.damaged("classes_ holds text that is none") from error
         if array.ndim != 1 or len(labels) < 2 or not all(a < b for a, b in itertools.pairwise(labels)):
             raise self.damaged("classes_ is not a sorted list of different labels")

@@ -43,8 +43,13 @@ class LinearWeights:
     multitarget: bool
 
 
-def build_linear_head(weights: LinearWeights, device: str) -> tuple[Any, HeadRecipe, dict[str, Any]]:
+def build_linear_head(weights: LinearWeights, device: str, where: str) -> tuple[Any, HeadRecipe, dict[str, Any]]:
     """Build the head `linear` with these weights.
+
+    Args:
+        weights: The weights.
+        device: The torch device of the head.
+        where: The file that they come from, for messages.
 
     Returns:
         The head, what builds another one like it, and the keywords that it was built with.
@@ -58,14 +63,14 @@ def build_linear_head(weights: LinearWeights, device: str) -> tuple[Any, HeadRec
     tensors = [weights.weight] if weights.bias is None else [weights.weight, weights.bias]
     if outputs < 2 or not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
         raise ModelFormatError(
-            "The SetFitHead has fewer than two outputs, or weights that are not finite, so it can't predict. Train "
-            "the head again."
+            f"{where} holds a SetFitHead with fewer than two outputs, or with weights that are not finite: it can't "
+            "predict. Train the head again."
         )
     temperature, eps = weights.temperature, weights.eps
     if not (math.isfinite(temperature + eps) and temperature + eps > 0):
         raise ModelFormatError(
-            f"The SetFitHead has the temperature {temperature} (and eps {eps}); only a positive one gives "
-            "probabilities. Train the head again."
+            f"{where} holds a SetFitHead with the temperature {temperature} (and eps {eps}); only a positive one "
+            "gives probabilities. Train the head again."
         )
     if temperature <= 0 or eps < 0:  # setfit looks at the sum alone
         temperature, eps = temperature + eps, 0.0

@@ -21,6 +21,13 @@ import numpy.typing as npt
 from setfit_core.errors import ModelFormatError, UntrustedTypesError
 from setfit_core.persistence import setfit_pickle_parts as parts
 from setfit_core.persistence.setfit_pickle_parts import (
+    F8,
+    I4,
+    I8,
+    U1,
+    U2,
+    U4,
+    U8,
     ElementType,
     Malformed,
     Name,
@@ -39,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = ["Record", "Tensor", "read_pickle"]
 
 MAX_INTEGER_BYTES: Final = 16
+
+_STOP: Final = ord(".")
 
 _TORCH_MAGIC: Final = 0x1950A86A20F9469CFC6C
 _TORCH_PROTOCOL: Final = 1001
@@ -117,10 +126,9 @@ class _Machine:
         spent.depth += 1
         if spent.depth > parts.MAX_DEPTH:
             raise Malformed("there are pickles within pickles within pickles")
-        if source.number("<B") != 0x80 or source.number("<B") not in (2, 3, 4, 5):
+        if source.number(U1) != 0x80 or source.number(U1) not in (2, 3, 4, 5):
             raise Malformed("it doesn't start as a pickle of protocol 2 to 5 does")
-        while (code := source.number("<B")) != ord("."):
-            source.count_instruction()
+        while (code := source.instruction()) != _STOP:
             instruction = _INSTRUCTIONS.get(code)
             if instruction is None:
                 raise Malformed(f"byte {source.position - 1} holds the instruction {bytes([code])!r}")
@@ -243,7 +251,7 @@ class _Machine:
                 raise Malformed("an array of objects has another shape than it says")
             return nested
         if alignment is not None:
-            self.source.take(self.source.number("<B"))
+            self.source.take(self.source.number(U1))
         return parts.array_over(shape, dtype, order, self.source.take(parts.array_size(shape, dtype)))
 
     def persistent_storage(self) -> None:
@@ -276,7 +284,7 @@ def _make_storage(source: Source, arguments: tuple[Any, ...]) -> Storage:
                 _foreign_storage()
         case _:
             _foreign_storage()
-    if inner.number("<q") != storage.count:
+    if inner.number(I8) != storage.count:
         _foreign_storage()
     storage.content = inner.take(storage.count * np.dtype(storage.layout).itemsize)
     return storage
@@ -342,19 +350,19 @@ _INSTRUCTIONS: Final[Mapping[int, Callable[[_Machine], Any]]] = {
     ord("N"): lambda machine: machine.push(None),
     0x88: lambda machine: machine.push(True),
     0x89: lambda machine: machine.push(False),
-    ord("K"): lambda machine: machine.push(machine.source.number("<B")),
-    ord("M"): lambda machine: machine.push(machine.source.number("<H")),
-    ord("J"): lambda machine: machine.push(machine.source.number("<i")),
-    ord("G"): lambda machine: machine.push(machine.source.number(">d")),
-    0x8A: lambda machine: machine.integer(machine.source.number("<B")),
-    0x8B: lambda machine: machine.integer(machine.source.number("<I")),
-    0x8C: lambda machine: machine.text(machine.source.number("<B")),
-    ord("X"): lambda machine: machine.text(machine.source.number("<I")),
-    0x8D: lambda machine: machine.text(machine.source.number("<Q")),
-    ord("C"): lambda machine: machine.push(machine.source.take(machine.source.number("<B"))),
-    ord("B"): lambda machine: machine.push(machine.source.take(machine.source.number("<I"))),
-    0x8E: lambda machine: machine.push(machine.source.take(machine.source.number("<Q"))),
-    0x96: lambda machine: machine.push(machine.source.take(machine.source.number("<Q"))),
+    ord("K"): lambda machine: machine.push(machine.source.number(U1)),
+    ord("M"): lambda machine: machine.push(machine.source.number(U2)),
+    ord("J"): lambda machine: machine.push(machine.source.number(I4)),
+    ord("G"): lambda machine: machine.push(machine.source.number(F8)),
+    0x8A: lambda machine: machine.integer(machine.source.number(U1)),
+    0x8B: lambda machine: machine.integer(machine.source.number(U4)),
+    0x8C: lambda machine: machine.text(machine.source.number(U1)),
+    ord("X"): lambda machine: machine.text(machine.source.number(U4)),
+    0x8D: lambda machine: machine.text(machine.source.number(U8)),
+    ord("C"): lambda machine: machine.push(machine.source.take(machine.source.number(U1))),
+    ord("B"): lambda machine: machine.push(machine.source.take(machine.source.number(U4))),
+    0x8E: lambda machine: machine.push(machine.source.take(machine.source.number(U8))),
+    0x96: lambda machine: machine.push(machine.source.take(machine.source.number(U8))),
     ord("]"): lambda machine: machine.push([]),
     ord("a"): lambda machine: machine.extend([machine.pop()]),
     ord("e"): lambda machine: machine.extend(machine.pop_to_mark()),
@@ -368,11 +376,11 @@ _INSTRUCTIONS: Final[Mapping[int, Callable[[_Machine], Any]]] = {
     ord("u"): lambda machine: machine.set_items(machine.pop_to_mark()),
     0x8F: lambda machine: machine.push(set()),
     0x90: lambda machine: machine.add_items(machine.pop_to_mark()),
-    ord("q"): lambda machine: machine.remember(machine.source.number("<B")),
-    ord("r"): lambda machine: machine.remember(machine.source.number("<I")),
+    ord("q"): lambda machine: machine.remember(machine.source.number(U1)),
+    ord("r"): lambda machine: machine.remember(machine.source.number(U4)),
     0x94: _Machine.memoize,
-    ord("h"): lambda machine: machine.recall(machine.source.number("<B")),
-    ord("j"): lambda machine: machine.recall(machine.source.number("<I")),
+    ord("h"): lambda machine: machine.recall(machine.source.number(U1)),
+    ord("j"): lambda machine: machine.recall(machine.source.number(U4)),
     ord("c"): lambda machine: machine.look_up(machine.source.line(), machine.source.line()),
     0x93: lambda machine: machine.look_up(*machine.last(2)),
     ord("R"): _Machine.call,
@@ -380,5 +388,5 @@ _INSTRUCTIONS: Final[Mapping[int, Callable[[_Machine], Any]]] = {
     ord("b"): _Machine.build,
     ord("Q"): _Machine.persistent_storage,
     # A frame says how many bytes to read ahead. All of them are here already.
-    0x95: lambda machine: machine.source.number("<Q"),
+    0x95: lambda machine: machine.source.number(U8),
 }
