@@ -9,6 +9,8 @@ import typer
 
 from setfit_core.cli.options import DebugOption
 
+_SHOWN = 3
+
 
 def convert(
     old: Annotated[str, typer.Argument(metavar="OLD", help="A saved model: a folder, or an id on the hub.")],
@@ -48,4 +50,7 @@ def convert(
             f"SetFitModel.from_pretrained({old!r})."
         )
     folder = model.save_pretrained(new, setfit_compatible=setfit_compatible)
-    typer.echo(f"Wrote {folder}: head {type(model.model_head).__name__}, labels {', '.join(map(repr, model.labels))}.")
+    named = ", ".join(repr(label) for label in model.labels[:_SHOWN])
+    more = ", …" if len(model.labels) > _SHOWN else ""
+    head = type(model.model_head).__name__
+    typer.echo(f"Wrote {folder}: the head {head}, {len(model.labels)} labels ({named}{more}).")
