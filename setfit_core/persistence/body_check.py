@@ -43,19 +43,13 @@ _NOW: Final = "sentence_transformers.sentence_transformer.modules"
 
 def _module_types() -> dict[str, str]:
     """Return the class that each way to write a module's type stands for, of this and of earlier releases."""
-    types = {}
+    types = {f"{_NOW}.normalize.Normalize": "Normalize"}
     for name in (*MODULE_CHECKS, "Transformer", "Router", "Asym"):
-        file = _FILES.get(name, name.lower())
-        home = f"sentence_transformers.{_HOMES[name]}" if name in _HOMES else f"{_NOW}.{file}"
-        for way in (
-            f"sentence_transformers.models.{name}",
-            f"sentence_transformers.models.{name}.{name}",
-            f"sentence_transformers.base.modules.{name}",
-            f"{_NOW}.{name}",
-            f"{_NOW}.{file}.{name}",
-            f"{home}.{name}",
-        ):
-            types[way] = name
+        home = f"sentence_transformers.{_HOMES[name]}" if name in _HOMES else f"{_NOW}.{_FILES.get(name, name.lower())}"
+        ways = [_NOW, home, "sentence_transformers.models", f"sentence_transformers.models.{name}"]
+        if name in _HOMES and name != "Asym":
+            ways.append("sentence_transformers.base.modules")
+        types |= {f"{way}.{name}": name for way in ways}
     return types
 
 

@@ -106,7 +106,7 @@ def _check_lstm(root: Path, subfolder: str) -> None:
     layers = integer(path, content, "num_layers", default=1)
     directions = 2 if content.get("bidirectional", True) else 1
     deeper = max(layers - 1, 0) * (directions * hidden + hidden + 2)
-    _check_fit(path, 4 * hidden * directions * (inputs + hidden + 2 + deeper) + layers)
+    _check_fit(path, max(layers, 4 * hidden * directions * (inputs + hidden + 2 + deeper)))
 
 
 def _check_cnn(root: Path, subfolder: str) -> None:

@@ -14,12 +14,10 @@ from setfit_core.persistence.files import read_json_object
 
 #: Encoders of text that `AutoModel` knows. Other models load further models, from elsewhere and with pickle.
 MODEL_TYPES: Final = words(
-    "albert bert bert-generation big_bird bloom camembert convbert data2vec-text deberta deberta-v2 distilbert dpr "
-    "electra ernie esm eurobert exaone4 falcon fnet funnel gemma gemma2 gemma3_text glm gpt_bigcode gpt_neo gpt_neox "
-    "gpt2 gptj granite gte ibert jina_embeddings_v3 layoutlm llama longformer megatron-bert ministral mistral "
-    "mobilebert modernbert mpnet mpt mt5 nomic_bert nystromformer olmo olmo2 opt phi phi3 qwen2 qwen3 reformer rembert "
-    "roberta roberta-prelayernorm roc_bert roformer smollm3 splinter squeezebert stablelm starcoder2 t5 umt5 xlm "
-    "xlm-roberta xlm-roberta-xl xlnet xmod yoso"
+    "albert bert big_bird bloom camembert convbert data2vec-text deberta deberta-v2 distilbert electra ernie eurobert "
+    "exaone4 gemma gemma2 gemma3_text glm gpt_neo gpt_neox gpt2 gptj granite gte jina_embeddings_v3 llama longformer "
+    "megatron-bert ministral mistral mobilebert modernbert mpnet mt5 nomic_bert olmo olmo2 opt phi phi3 qwen2 qwen3 "
+    "rembert roberta roberta-prelayernorm roformer smollm3 t5 umt5 xlm-roberta xlm-roberta-xl xlnet xmod"
 )
 #: Of these, sentence-transformers loads the encoder alone.
 _ENCODER_CLASSES: Final = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
@@ -43,11 +41,24 @@ _REFUSED_KEYS: Final = words(
     "backbone backbone_config compression_config configuration_files distributed_config gguf_file kernel_config "
     "processor_class quantization_config transformers_weights use_kernels use_timm_backbone"
 )
-_LABELS_LIMIT: Final = 2**16
-_COUNT_LIMIT: Final = 2**21
+#: The largest number that a key may have, by what is in its name; the first that fits counts. Layers are something
+#: else: each takes time even if it has no weights.
+_LIMITS: Final = (
+    ("labels", 2**16),
+    ("attention_window", 2**12),
+    ("head|expert", 2**10),
+    ("window|positions|seq", 2**21),
+)
+_LAYERS: Final = re.compile(r"layer|depth|block|stage|group|network|attention_types")
+_NO_LAYERS: Final = re.compile(r"size|length|token|id$|window")
 _LAYERS_FLOOR: Final = 128
 _LAYERS_LIMIT: Final = 1024
+_LARGEST_NUMBER: Final = 2**31
+#: Numbers of a model that its weights needn't explain: a pooler, and tables that are computed.
 _SLACK: Final = 2**24
+#: Models that compute a table of positions in Python, and the numbers that it may have.
+_COMPUTED_POSITIONS: Final = ("distilbert", "roformer")
+_POSITIONS_LIMIT: Final = 2**22
 
 
 def _scalar(value: Any) -> bool:
@@ -207,6 +218,14 @@ def check_config(path: Path, tensors: int) -> None:
     check_class(path, "tokenizer_class", content.get("tokenizer_class"))
     for key, value in _items(content):
         _check_value(path, key, value, tensors)
+    width, positions = content.get("dim", content.get("hidden_size", 768)), content.get("max_position_embeddings", 512)
+    if kind in _COMPUTED_POSITIONS and not (
+        isinstance(width, int) and isinstance(positions, int) and width * positions <= _POSITIONS_LIMIT
+    ):
+        raise ModelFormatError(
+            f"{path} asks for {positions!r} positions of {width!r} numbers, more than any {kind} has. The file is "
+            "damaged or means harm; download the model again from a source that you trust."
+        )
 
 
 def _check_auto_map(path: Path, kind: str, auto_map: Any) -> None:
@@ -237,18 +256,16 @@ def _check_value(path: Path, key: str, value: Any, tensors: int) -> None:
     }.get(attention)
     if (harmless is not None and value not in harmless) or (key in _REFUSED_KEYS and value is not None):
         raise ModelFormatError(
-            f"{path} has {key!r}: {str(value)[:200]}, which could load code or weights from elsewhere. Remove it if "
-            "the model does without; trust_remote_code=True allows it, but only if you have read the code."
+            f"{path} has {key!r}: {str(value)[:200]}, which isn't known to be harmless: it could load code or weights "
+            "from elsewhere, or take more memory than the weights explain. Remove it if the model does without; "
+            "trust_remote_code=True allows it, but only if you have read the code."
         )
     if type(value) is not int:
         return
-    limit = 2**31
-    if re.search(r"layer|depth|block|stage", key) and not re.search(r"size|length|token|id$", key):
+    if _LAYERS.search(key) and not _NO_LAYERS.search(key):
         limit = min(max(_LAYERS_FLOOR, tensors), _LAYERS_LIMIT)
-    elif "label" in key:
-        limit = _LABELS_LIMIT
-    elif re.search(r"^_?n_|num|positions|expert|head|group", key):
-        limit = _COUNT_LIMIT
+    else:
+        limit = next((number for names, number in _LIMITS if re.search(names, key)), _LARGEST_NUMBER)
     if abs(value) > limit:
         raise ModelFormatError(
             f"{path} has {key!r}: {value}, and no model of the size of its weights has more than {limit}. The file is "
