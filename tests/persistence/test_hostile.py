@@ -11,6 +11,7 @@ import pytest
 HERE = Path(__file__).parent
 MEMORY = 2 * 2**30
 SECONDS = 20
+MUTATIONS = 320
 
 # One process runs all cases and the others would run them again: all of these belong on the same one.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hostile")]
@@ -27,9 +28,9 @@ HARMLESS = {"labels_by_the_million", "arguments_that_write_a_file"}
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory):
-    """Run the cases of some topics, or all, and return what became of each, by name."""
+    """Run the harness with these arguments, and return what became of each case, by name."""
 
-    def tried(*topics):
+    def tried(*arguments):
         command = [
             sys.executable,
             str(HERE / "hostile" / "harness.py"),
@@ -49,20 +50,35 @@ def outcomes(tried):
     return tried()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_hostile_folder_is_refused_and_does_nothing(outcomes, name):
-    outcome = outcomes[name]
+def assert_harmless(outcome):
     assert outcome["stage"] != "made", outcome["message"]
     assert not outcome["signal"], outcome
     assert not outcome["hung"], outcome
     assert not outcome["ran"], outcome
     assert outcome["events"] == [], outcome
-    assert outcome["seconds"] < SECONDS
-    assert outcome["bytes"] < MEMORY
+    assert outcome["seconds"] < SECONDS, outcome
+    assert outcome["bytes"] < MEMORY, outcome
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hostile_folder_is_refused_and_does_nothing(outcomes, name):
+    outcome = outcomes[name]
+    assert_harmless(outcome)
     if name.partition(":")[2] not in HARMLESS:
         assert outcome["ours"], outcome
     else:
         assert outcome["stage"] == "predicted", outcome
+
+
+def test_a_good_folder_with_something_changed_at_random_is_refused_or_predicts(tried):
+    outcomes = tried("--mutations", str(MUTATIONS))
+    assert len(outcomes) == MUTATIONS
+    for outcome in outcomes.values():
+        assert_harmless(outcome)
+        assert outcome["ours"] or outcome["stage"] == "predicted", outcome
+    # Both must happen, or nothing was tried.
+    assert any(outcome["ours"] for outcome in outcomes.values())
+    assert any(outcome["stage"] == "predicted" for outcome in outcomes.values())
 
 
 def test_there_are_at_least_sixty():

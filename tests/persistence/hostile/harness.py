@@ -1,9 +1,11 @@
 """Load hostile model folders under watch: one process that has imported everything, and a fork of it for each case.
 
 python tests/persistence/hostile/harness.py DIRECTORY [TOPIC ...]
+python tests/persistence/hostile/harness.py DIRECTORY --mutations COUNT [FIRST]
 
 Makes each case of these topics (of all, if none is named) under DIRECTORY and prints one JSON object for each. A fork
 makes the folder, sets its limits and an audit hook, loads the folder as a user would, and predicts, if it loads.
+With `--mutations` the cases are good folders with something changed at random, under the seeds FIRST, FIRST + 1, ...
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import sys
 import time
 import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +68,25 @@ def main(directory: Path, topics: list[str]) -> None:
     from hostile.catalogue import cases
 
     good = _good_model(directory / "good")
+    if topics[:1] == ["--mutations"]:
+        count, first = int(topics[1]), int(topics[2]) if len(topics) > 2 else 0
+        chosen = _mutations(directory, range(first, first + count))
+    else:
+        chosen = cases(topics)
     logging.disable(logging.CRITICAL)
-    for name, case in cases(topics).items():
+    for name, case in chosen.items():
         place = directory / name.replace(":", "-")
         place.mkdir()
         shutil.copytree(good, place / "model")
         print(json.dumps({"name": name, **_tried(case, place)}), flush=True)
+        shutil.rmtree(place)
+
+
+def _mutations(directory: Path, seeds: range) -> dict[str, Any]:
+    from hostile.mutations import good_models, mutate
+
+    models = good_models(directory / "models")
+    return {f"mutation:{seed}": partial(mutate, models[seed % len(models)], seed) for seed in seeds}
 
 
 def _good_model(folder: Path) -> Path:
@@ -130,7 +146,7 @@ def _attack(case: Any, place: Path, result: dict[str, Any]) -> None:
     from setfit_core import SetFitModel
 
     folder = place / "model"
-    case(folder)
+    result["made"] = case(folder)
     _limit()
     events: list[str] = result["events"]
     watching = True
