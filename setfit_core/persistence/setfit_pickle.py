@@ -310,6 +310,7 @@ def _names() -> dict[str, Name]:
         "torch.nn.modules.linear.Linear",
     )
     calls: dict[str, Callable[[Source, tuple[Any, ...]], Any]] = {
+        "__builtin__.bytes": parts.make_bytes,
         "__builtin__.set": parts.make_set,
         "_codecs.encode": parts.encode,
         "builtins.set": parts.make_set,

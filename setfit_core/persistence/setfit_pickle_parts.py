@@ -293,6 +293,13 @@ def encode(source: Source, arguments: tuple[Any, ...]) -> bytes:
     raise Malformed("bytes aren't written as pickle does it")
 
 
+def make_bytes(_source: Source, arguments: tuple[Any, ...]) -> bytes:
+    """Stand in for `bytes`, by which protocol 2 writes that there are none."""
+    if arguments:
+        raise Malformed("bytes aren't written as pickle does it")
+    return b""
+
+
 def make_dict(_source: Source, arguments: tuple[Any, ...]) -> dict[Any, Any]:
     """Stand in for `collections.OrderedDict`."""
     if arguments:
