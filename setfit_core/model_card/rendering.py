@@ -60,7 +60,7 @@ def render_card(
         trained: Whether the model can predict.
         probabilities: Whether it can predict probabilities.
         max_seq_length: How many tokens of a text the body reads; None or infinity if it has no limit.
-        setfit_compatible: Whether the folder is one that `setfit` loads, with a pickled head.
+        setfit_compatible: Whether `setfit` loads the folder, too, which then holds a pickle of the head besides.
     """
     card = facts.card or ModelCardData()
     training = facts.published_training or TrainingRecord()
@@ -253,10 +253,7 @@ def _use(
     if not trained:
         parts.append("The model has not been trained: it can't predict yet.")
     if setfit_compatible:
-        parts.append(
-            "`setfit` loads it, too: `from setfit import SetFitModel`. That unpickles the head, which runs whatever "
-            "the file says."
-        )
+        parts.append("`setfit` loads it, too: import `SetFitModel` from there. See below for what that runs.")
     return "\n\n".join(parts)
 
 
@@ -391,14 +388,14 @@ def _setting(value: Any) -> str:
 
 
 def _files(head: HeadRecord, *, setfit_compatible: bool) -> str:
-    if setfit_compatible:
-        return (
-            "This folder was written for `setfit`: the head is in `model_head.pkl`, a pickle. `setfit-core` reads it "
-            "with an unpickler that takes a list of harmless names and refuses all others."
-        )
     saved_as = str(head.metadata["format"])
     stored = _STORED.get(saved_as, f"{code(saved_as)}, a format of its own plugin")
-    return (
-        f"The head is in the folder `head`, as {stored}. Labels and settings are in `config_setfit.json`. There is no "
-        "pickle, and `setfit-core` runs no code from these files unless you allow it."
-    )
+    text = f"The head is in the folder `head`, as {stored}. Labels and settings are in `config_setfit.json`."
+    if setfit_compatible:
+        text += (
+            " For `setfit` the head is there once more, in `model_head.pkl`: a pickle, which runs whatever it says "
+            "when `setfit` loads it. `setfit-core` doesn't read that file."
+        )
+    else:
+        text += " There is no pickle."
+    return text + " `setfit-core` runs no code from these files unless you allow it."

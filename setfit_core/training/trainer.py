@@ -30,7 +30,7 @@ class Trainer:
 
     Data sets may be a `datasets.Dataset`, a pandas frame, a mapping of columns, or a pair `(texts, labels)`.
 
-    What was trained and measured is noted in `model.training_record`, for the model's card.
+    What was trained and measured is noted in `model.card_facts`, for the model's card.
 
     Args:
         model: The model to train. Either this or `model_init`.
@@ -250,10 +250,10 @@ class Trainer:
 
     @property
     def _record(self) -> TrainingRecord:
-        return getattr(self.model, "training_record", None) or TrainingRecord()
+        return self.model.card_facts.training or TrainingRecord()
 
     def _note(self, record: TrainingRecord) -> None:
-        self.model.training_record = record  # type: ignore[attr-defined]  # the model has no such attribute yet
+        self.model.card_facts = replace(self.model.card_facts, training=record)
 
     def _training_examples(self) -> Examples:
         if self._train is None:

@@ -36,7 +36,7 @@ def named(columns, *, repository="owner/topics", split="test", rows=None):
 def test_training_notes_texts_arguments_and_versions(trainer, texts):
     run = trainer(max_steps=2, num_epochs=(3, 4), body_learning_rate=1e-3)
     run.train()
-    record = run.model.training_record
+    record = run.model.card_facts.training
     assert record.texts == 8
     assert record.labels == (LabelTexts(4, tuple(texts[4:7])), LabelTexts(4, tuple(texts[:3])))
     assert record.source is None
@@ -57,7 +57,7 @@ def test_training_notes_texts_arguments_and_versions(trainer, texts):
 def test_a_differentiable_head_has_more_arguments(trainer):
     run = trainer("linear", max_steps=1, num_epochs=(1, 5), head_learning_rate=0.02)
     run.train()
-    assert run.model.training_record.head_phase == {
+    assert run.model.card_facts.training.head_phase == {
         **CALIBRATED,
         "batch_size": 2,
         "num_epochs": 5,
@@ -67,28 +67,28 @@ def test_a_differentiable_head_has_more_arguments(trainer):
     }
     whole = trainer("linear", max_steps=1, num_epochs=1, end_to_end=True, body_learning_rate=(1e-5, 1e-6))
     whole.train()
-    assert whole.model.training_record.head_phase["body_learning_rate"] == 1e-6
+    assert whole.model.card_facts.training.head_phase["body_learning_rate"] == 1e-6
 
 
 def test_a_phase_that_did_not_run_is_not_told(trainer):
     alone = trainer(max_steps=1)
     alone.train_classifier(["ball", "bread", "goal"], ["a", "b", "a"])
-    record = alone.model.training_record
+    record = alone.model.card_facts.training
     assert (record.embedding_phase, record.texts, record.labels[0].count) == (None, 3, 2)
     alone.train_embeddings()
     alone.train_classifier()
-    assert alone.model.training_record.embedding_phase["max_steps"] == 1
+    assert alone.model.card_facts.training.embedding_phase["max_steps"] == 1
     frozen = trainer()
     frozen.model.freeze("body")
     frozen.train()
-    assert frozen.model.training_record.embedding_phase is None
+    assert frozen.model.card_facts.training.embedding_phase is None
 
 
 def test_several_labels_a_text_are_counted_each(body, texts, quiet):
     model = SetFitModel(body, multi_target_strategy="one-vs-rest")
     rows = [["sport"]] * 3 + [["sport", "food"]] + [["food"]] * 3 + [[]]
     Trainer(model=model, args=quiet(max_steps=1), train_dataset=(texts, rows)).train()
-    record = model.training_record
+    record = model.card_facts.training
     assert model.labels == ["food", "sport"]
     assert [label.count for label in record.labels] == [4, 4]
     assert record.labels[0].examples[0] == texts[3]
@@ -100,7 +100,7 @@ def test_what_was_measured_is_noted(trainer):
     run.train()
     value = run.evaluate()["accuracy"]
     assert run.evaluate(metric_key_prefix="test") == {"test_accuracy": value}
-    assert run.model.training_record.measurements == (Measurement("accuracy", value, 2),)
+    assert run.model.card_facts.training.measurements == (Measurement("accuracy", value, 2),)
 
 
 def test_the_last_value_counts_and_training_anew_forgets_them(trainer, texts, topics):
@@ -108,12 +108,12 @@ def test_the_last_value_counts_and_training_anew_forgets_them(trainer, texts, to
     run.train()
     run.evaluate((["A goal"], ["sport"]))
     run.evaluate((["A goal", "A pie", "Our striker"], ["sport"] * 3))
-    (measured,) = run.model.training_record.measurements
+    (measured,) = run.model.card_facts.training.measurements
     assert measured.texts == 3
     run.evaluate((texts, topics))
-    assert [each.on_training_data for each in run.model.training_record.measurements] == [False, True]
+    assert [each.on_training_data for each in run.model.card_facts.training.measurements] == [False, True]
     run.train()
-    assert run.model.training_record.measurements == ()
+    assert run.model.card_facts.training.measurements == ()
 
 
 def test_figures_for_another_body_are_forgotten(trainer):
@@ -121,7 +121,7 @@ def test_figures_for_another_body_are_forgotten(trainer):
     run.train()
     run.evaluate()
     run.train_embeddings()
-    record = run.model.training_record
+    record = run.model.card_facts.training
     assert record.measurements == ()
     assert record.texts == 8
 
@@ -130,12 +130,12 @@ def test_a_failed_training_leaves_the_old_record(trainer, body, texts, quiet):
     run = trainer(max_steps=1, eval_dataset=(["A goal", "A pie"], ["sport", "food"]))
     run.train()
     run.evaluate()
-    before = run.model.training_record
+    before = run.model.card_facts.training
     with pytest.raises(InputError):
         Trainer(model=run.model, args=quiet(), train_dataset=(texts, ["one"] * 8)).train()
     with pytest.raises((HeadError, InputError)):
         run.train_classifier(["a"], [None])
-    assert run.model.training_record is before
+    assert run.model.card_facts.training is before
 
 
 def test_names_come_from_the_data_set(trainer, body, texts, topics, quiet):
@@ -150,12 +150,12 @@ def test_names_come_from_the_data_set(trainer, body, texts, topics, quiet):
     run.train()
     run.evaluate()
     source = DataSource("owner/topics", "topics", "plain", "test", "c0ffee" * 6, 200)
-    record = model.training_record
+    record = model.card_facts.training
     assert record.source == replace(source, split="train", rows=8)
     assert record.measurements[0].source == source
     run.evaluate(named(data).select([0, 1]))
     assert [each.source.rows for each in record.measurements] == [200]
-    assert model.training_record.measurements[1].source == replace(source, rows=None)
+    assert model.card_facts.training.measurements[1].source == replace(source, rows=None)
 
 
 def test_names_are_not_invented(trainer, texts, topics, tmp_path):
@@ -170,8 +170,8 @@ def test_names_are_not_invented(trainer, texts, topics, tmp_path):
         run = trainer(max_steps=1)
         run.train()
         run.evaluate(dataset)
-        assert run.model.training_record.measurements[0].source is None
-        assert run.model.training_record.measurements[0].on_training_data
+        assert run.model.card_facts.training.measurements[0].source is None
+        assert run.model.card_facts.training.measurements[0].on_training_data
 
 
 def test_metrics_have_their_names_and_options(trainer, texts, topics):
@@ -184,7 +184,7 @@ def test_metrics_have_their_names_and_options(trainer, texts, topics):
     def noted(metric, **options):
         run = Trainer(model=model, metric=metric, metric_kwargs=options)
         run.evaluate((["A goal", "A pie"], ["sport", "food"]))
-        return {each.metric: (each.value, dict(each.options)) for each in model.training_record.measurements}
+        return {each.metric: (each.value, dict(each.options)) for each in model.card_facts.training.measurements}
 
     first = trainer(max_steps=1)
     first.train()
@@ -196,6 +196,6 @@ def test_metrics_have_their_names_and_options(trainer, texts, topics):
     assert (found["good"][0], found["count"][0]) == (0.5, 3)
     assert {"rows", "bad", "flag"}.isdisjoint(found)
     noted("f1", average="macro", labels=[0, 1])
-    text = json.dumps(model.training_record.to_json())
-    assert TrainingRecord.from_json(json.loads(text)) == model.training_record
+    text = json.dumps(model.card_facts.training.to_json())
+    assert TrainingRecord.from_json(json.loads(text)) == model.card_facts.training
     assert "0x" not in text
