@@ -81,7 +81,7 @@ def check_body(directory: Path, *, trust_remote_code: bool) -> None:
     for kind, path in modules:
         _check_module(root, path, kind, root / MODULES_FILE)
     if not modules:
-        check_transformer(root, "")
+        check_transformer(root, "", alone=True)
 
 
 def check_place(file: Path, path: Any) -> None:

@@ -45,6 +45,7 @@ _TEXT_FILES: Final = words(
 )
 #: Either of these sets of files makes a tokenizer.
 _TOKENIZERS: Final = (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merges.txt"))
+_CHAT_FILES: Final = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 #: How much longer normalizers may make a text.
 _GROWTH_LIMIT: Final = 2**16
 _PARTS_LIMIT: Final = 256
@@ -52,8 +53,12 @@ _WIDTH_LIMIT: Final = 2**16
 _REGEX_LIMIT: Final = 2000
 
 
-def check_tokenizer(folder: Path) -> None:
+def check_tokenizer(folder: Path, *, chats: bool = True) -> None:
     """Check the files of a tokenizer that `transformers` loads.
+
+    Args:
+        folder: The tokenizer's folder.
+        chats: Whether it may have a template of chats, because texts don't go through it.
 
     Raises:
         ModelFormatError: If they name code or other places, ask for more memory than a tokenizer needs, or are
@@ -72,8 +77,12 @@ def check_tokenizer(folder: Path) -> None:
             read_json_object(path, VOCABULARY_LIMIT)
         elif path.is_file():
             read_bytes(path, VOCABULARY_LIMIT)
-    if (folder / CONFIG_FILE).is_file():
-        _check_config(folder / CONFIG_FILE)
+    config = _check_config(folder / CONFIG_FILE) if (folder / CONFIG_FILE).is_file() else {}
+    if not chats and (config.get("chat_template") or any((folder / name).exists() for name in _CHAT_FILES)):
+        raise ModelFormatError(
+            f"{folder} has a chat template, which is a program, and every text would go through it. A body embeds "
+            f"texts as they are: remove 'chat_template' from {CONFIG_FILE}, and {' and '.join(_CHAT_FILES)}."
+        )
 
 
 def check_class(path: Path, key: str, name: Any) -> None:
@@ -86,7 +95,7 @@ def check_class(path: Path, key: str, name: Any) -> None:
         )
 
 
-def _check_config(path: Path) -> None:
+def _check_config(path: Path) -> dict[str, Any]:
     content = read_json_object(path)
     check_class(path, "tokenizer_class", content.get("tokenizer_class"))
     for key, value in content.items():
@@ -109,6 +118,7 @@ def _check_config(path: Path) -> None:
             "loaded. trust_remote_code=True runs it; use it only if you have read the code."
         )
     _check_width(path, "pad_to_multiple_of", content.get("pad_to_multiple_of"))
+    return content
 
 
 def check_tokenizer_file(path: Path) -> None:

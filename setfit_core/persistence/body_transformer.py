@@ -34,6 +34,9 @@ _PROCESSOR_FILES: Final = (
     "video_preprocessor_config.json",
     "generation_config.json",
 )
+_PROCESSOR_KEYS: Final = words(
+    "auto_map feature_extractor_type image_processor_type processor_class video_processor_type"
+)
 _ATTENTION: Final = (None, "eager", "sdpa")
 _DTYPES: Final = (None, "auto", "float32", "float16", "bfloat16")
 #: Keys of config.json that name code, files, or packages to load the weights with.
@@ -115,18 +118,13 @@ def _arguments(allowed: Mapping[str, Callable[[Any], bool]]) -> Callable[[Any], 
 
 
 def _modalities(value: Any) -> bool:
-    """Texts go through the model's `forward` and through nothing else; chats are optional."""
+    """Texts go through the model's `forward`: through no other method, and through no template of a chat."""
+    text = value.get("text") if isinstance(value, dict) and value.keys() == {"text"} else None
     return (
-        isinstance(value, dict)
-        and "text" in value
-        and value.keys() <= {"text", "message"}
-        and all(
-            isinstance(entry, dict)
-            and entry.get("method") == "forward"
-            and _short_text(entry.get("method_output_name"))
-            and entry.keys() <= {"method", "method_output_name", "format"}
-            for entry in value.values()
-        )
+        isinstance(text, dict)
+        and text.keys() == {"method", "method_output_name"}
+        and text["method"] == "forward"
+        and _short_text(text["method_output_name"])
     )
 
 
@@ -150,12 +148,13 @@ _SENTENCE_KEYS: Final[Mapping[str, Callable[[Any], bool]]] = {
 }
 
 
-def check_transformer(root: Path, subfolder: str) -> None:
+def check_transformer(root: Path, subfolder: str, *, alone: bool = False) -> None:
     """Check a `Transformer` module and all that it reads.
 
     Args:
         root: The body's folder.
         subfolder: The module's folder, relative to it.
+        alone: Whether there are no modules, so that sentence-transformers chooses how texts get into the model.
 
     Raises:
         ModelFormatError: If it names code, arguments or places that aren't known to be harmless, if a file is
@@ -172,7 +171,7 @@ def check_transformer(root: Path, subfolder: str) -> None:
     for name in _SENTENCE_CONFIGS:
         if (folder / name).is_file():
             check_keys(folder / name, read_json_object(folder / name), _SENTENCE_KEYS)
-    check_tokenizer(folder)
+    check_tokenizer(folder, chats=not alone)
     shapes = weight_shapes(folder, sharded=True)
     config = folder / "config.json"
     check_config(config, len(shapes))
@@ -196,8 +195,8 @@ def check_processors(folder: Path) -> None:
     for name in _PROCESSOR_FILES:
         if (folder / name).is_file():
             content = read_json_object(folder / name)
-            check_class(folder / name, "processor_class", content.get("processor_class"))
-            check_keys(folder / name, {"auto_map": content.get("auto_map")}, {"auto_map": _empty})
+            named = {key: value for key, value in content.items() if key in _PROCESSOR_KEYS}
+            check_keys(folder / name, named, dict.fromkeys(_PROCESSOR_KEYS, _empty))
 
 
 def check_config(path: Path, tensors: int) -> None:

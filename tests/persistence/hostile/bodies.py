@@ -6,6 +6,7 @@ Each gives embeddings of 12 numbers, as the head of the saved model expects.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
+
+from hostile.bait import command
 
 SIZE = 12
 LAYERS = 2
@@ -62,6 +65,24 @@ def torch_weights(weights: Path) -> Path:
     torch.save({name: torch.from_numpy(array) for name, array in load_file(weights).items()}, path)
     weights.unlink()
     return path
+
+
+class Call:
+    """What a pickle calls as it is read."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def evil_weights(weights: Path, folder: Path) -> None:
+    """Replace weights by torch's file with a call in its pickle."""
+    import torch
+
+    weights.unlink()
+    torch.save({"weight": Call(os.system, command(folder))}, weights.with_name("pytorch_model.bin"))
 
 
 def transformer(folder: Path) -> Path:

@@ -1,39 +1,17 @@
-"""Hostile bodies: code, places and sizes that the files of a SentenceTransformer can name."""
+"""Hostile bodies: code, pickles and places that the files of a SentenceTransformer can name."""
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import pickle
 import shutil
-import struct
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hostile import bodies
 from hostile.bait import command, statement
-from hostile.bodies import edit, write
-
-
-class _Call:
-    """What a pickle calls as it is read."""
-
-    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
-        self.call = (function, arguments)
-
-    def __reduce__(self) -> Any:
-        return self.call
-
-
-def _evil_weights(weights: Path, folder: Path) -> None:
-    """Replace weights by torch's file with a call in its pickle."""
-    import torch
-
-    weights.unlink()
-    torch.save({"weight": _Call(os.system, command(folder))}, weights.with_name("pytorch_model.bin"))
+from hostile.bodies import Call, edit, evil_weights, write
 
 
 def _outside(folder: Path, name: str) -> Path:
@@ -119,7 +97,7 @@ def word_tokenizer_of_any_name(folder: Path) -> None:
 
 def tokenizer_class_that_unpickles(folder: Path) -> None:
     bodies.transformer(folder)
-    (folder / "psgs.pkl").write_bytes(pickle.dumps(_Call(os.system, command(folder))))
+    (folder / "psgs.pkl").write_bytes(pickle.dumps(Call(os.system, command(folder))))
     edit(folder / "tokenizer_config.json", lambda config: config.update(tokenizer_class="RagRetriever"))
 
 
@@ -158,49 +136,77 @@ def quantization_by_a_package(folder: Path) -> None:
     edit(folder / "config.json", lambda config: config.update(quantization_config={"quant_method": "bitsandbytes"}))
 
 
+_ENDLESS = "{% for x in range(99999) %}{% for y in range(99999) %}{% endfor %}{% endfor %}{{ messages[0].content }}"
+
+
+def template_that_every_text_goes_through(folder: Path) -> None:
+    bodies.transformer(folder)
+    edit(folder / "tokenizer_config.json", lambda config: config.update(chat_template=_ENDLESS))
+    way = {"method": "forward", "method_output_name": "last_hidden_state"}
+    edit(
+        folder / "sentence_bert_config.json",
+        lambda config: config.update(
+            modality_config={"text": way, "message": {**way, "format": "flat"}}, module_output_name="token_embeddings"
+        ),
+    )
+
+
+def template_of_a_model_without_modules(folder: Path) -> None:
+    bodies.transformer(folder)
+    for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+        (folder / name).unlink()
+    (folder / "chat_template.jinja").write_text(_ENDLESS, encoding="utf-8")
+
+
+def processor_of_images(folder: Path) -> None:
+    bodies.transformer(folder)
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    write(folder / "preprocessor_config.json", {"image_processor_type": "TimmWrapperImageProcessor"})
+
+
 # Pickles
 
 
 def arguments_that_turn_the_unpickler_loose(folder: Path) -> None:
     bodies.transformer(folder)
-    _evil_weights(folder / "model.safetensors", folder)
+    evil_weights(folder / "model.safetensors", folder)
     edit(folder / "sentence_bert_config.json", lambda config: config.update(model_args={"weights_only": False}))
 
 
 def arguments_that_turn_the_unpickler_loose_by_another_name(folder: Path) -> None:
     bodies.transformer(folder)
-    _evil_weights(folder / "model.safetensors", folder)
+    evil_weights(folder / "model.safetensors", folder)
     (folder / "sentence_bert_config.json").unlink()
     write(folder / "sentence_roberta_config.json", {"model_kwargs": {"weights_only": 0}})
 
 
 def pickle_as_weights(folder: Path) -> None:
     bodies.transformer(folder)
-    _evil_weights(folder / "model.safetensors", folder)
+    evil_weights(folder / "model.safetensors", folder)
 
 
 def pickle_as_weights_of_a_dense_layer(folder: Path) -> None:
     layer = bodies.dense(folder)
-    _evil_weights(layer / "model.safetensors", folder)
+    evil_weights(layer / "model.safetensors", folder)
 
 
 def pickle_as_weights_of_an_lstm(folder: Path) -> None:
     bodies.words(folder)
-    _evil_weights(folder / "1_LSTM" / "model.safetensors", folder)
+    evil_weights(folder / "1_LSTM" / "model.safetensors", folder)
 
 
 def pickle_as_word_vectors(folder: Path) -> None:
     place = bodies.words(folder)
-    _evil_weights(place / "model.safetensors", folder)
+    evil_weights(place / "model.safetensors", folder)
 
 
 def pickle_as_static_embedding(folder: Path) -> None:
-    _evil_weights(folder / "model.safetensors", folder)
+    evil_weights(folder / "model.safetensors", folder)
 
 
 def pickle_as_shard(folder: Path) -> None:
     bodies.transformer(folder)
-    _evil_weights(folder / "model.safetensors", folder)
+    evil_weights(folder / "model.safetensors", folder)
     (folder / "pytorch_model.bin").rename(folder / "pytorch_model-00001-of-00001.bin")
     index = {"metadata": {}, "weight_map": {"weight": "pytorch_model-00001-of-00001.bin"}}
     write(folder / "pytorch_model.bin.index.json", index)
@@ -209,7 +215,7 @@ def pickle_as_shard(folder: Path) -> None:
 def pickle_as_adapter(folder: Path) -> None:
     bodies.transformer(folder)
     write(folder / "adapter_config.json", {"peft_type": "LORA", "base_model_name_or_path": "evil/base"})
-    (folder / "adapter_model.bin").write_bytes(pickle.dumps(_Call(os.system, command(folder))))
+    (folder / "adapter_model.bin").write_bytes(pickle.dumps(Call(os.system, command(folder))))
 
 
 def pickle_of_the_first_torch(folder: Path) -> None:
@@ -218,12 +224,12 @@ def pickle_of_the_first_torch(folder: Path) -> None:
 
     weights = bodies.torch_weights(folder / "model.safetensors")
     content = torch.load(weights, weights_only=True)
-    torch.save({**content, "x": _Call(os.system, command(folder))}, weights, _use_new_zipfile_serialization=False)
+    torch.save({**content, "x": Call(os.system, command(folder))}, weights, _use_new_zipfile_serialization=False)
 
 
 def pickle_of_a_plain_kind(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(_Call(os.system, command(folder))))
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Call(os.system, command(folder))))
 
 
 def _evil_pickle(folder: Path, content: bytes) -> None:
@@ -351,163 +357,6 @@ def model_card_is_a_pipe(folder: Path) -> None:
     os.mkfifo(folder / "README.md")
 
 
-# Sizes
-
-
-def _of_size(**sizes: Any) -> Callable[[Path], None]:
-    def case(folder: Path) -> None:
-        bodies.transformer(folder)
-        edit(folder / "config.json", lambda config: config.update(sizes))
-
-    case.__name__ = f"transformer_of_{'_'.join(sizes)}"
-    return case
-
-
-SIZES = [
-    _of_size(num_hidden_layers=10**6),
-    _of_size(hidden_size=10**6),
-    _of_size(vocab_size=10**9),
-    _of_size(max_position_embeddings=2**31 - 1),
-    _of_size(num_labels=10**9),
-    _of_size(is_decoder=True, add_cross_attention=True, intermediate_size=10**6),
-    _of_size(dtype="float64"),
-]
-
-
-def weights_that_are_not_there(folder: Path) -> None:
-    # Transformers fills in what the weights lack, and takes the memory for it.
-    bodies.transformer(folder)
-    bodies.tensors(folder / "model.safetensors", {"nothing": (1,)})
-    edit(folder / "config.json", lambda config: config.update(vocab_size=10**8))
-
-
-def dense_layer_of_any_size(folder: Path) -> None:
-    layer = bodies.dense(folder)
-    edit(layer / "config.json", lambda config: config.update(out_features=10**9))
-
-
-def lstm_of_any_size(folder: Path) -> None:
-    bodies.words(folder)
-    edit(folder / "1_LSTM" / "lstm_config.json", lambda config: config.update(num_layers=10**6, hidden_dim=1))
-
-
-def cnn_of_any_size(folder: Path) -> None:
-    bodies.words(folder)
-    edit(folder / "2_CNN" / "cnn_config.json", lambda config: config.update(out_channels=10**6, kernel_sizes=[999]))
-
-
-def word_vectors_unfolded(folder: Path) -> None:
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    tables = {"embeddings": np.zeros((1, 10**5), np.float32), "mapping": np.zeros(10**5, np.int64)}
-    save_file(tables, folder / "model.safetensors")
-
-
-def modules_by_the_million(folder: Path) -> None:
-    module = {"idx": 0, "path": "", "type": "sentence_transformers.models.Normalize"}
-    write(folder / "modules.json", [{**module, "name": str(number)} for number in range(100_000)])
-
-
-def json_nested_too_deeply(folder: Path) -> None:
-    bodies.transformer(folder)
-    text = (folder / "config.json").read_text(encoding="utf-8")
-    (folder / "config.json").write_text(f'{text[:-1]}, "x": {"[" * 10**5}{"]" * 10**5}}}', encoding="utf-8")
-
-
-def json_with_two_meanings(folder: Path) -> None:
-    bodies.transformer(folder)
-    _evil_weights(folder / "model.safetensors", folder)
-    text = '{"model_args": {"weights_only": false}, "model_args": {}}'
-    (folder / "sentence_bert_config.json").write_text(text, encoding="utf-8")
-
-
-# Weights that lie
-
-
-def _header(folder: Path, header: Any, data: bytes = b"", length: int | None = None) -> None:
-    text = json.dumps(header).encode()
-    path = folder / "model.safetensors"
-    path.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text + data)
-
-
-def header_longer_than_the_file(folder: Path) -> None:
-    _header(folder, {}, length=2**62)
-
-
-def header_of_an_oversized_tensor(folder: Path) -> None:
-    _header(folder, {"embedding.weight": {"dtype": "F32", "shape": [10**9, 10**9], "data_offsets": [0, 4]}}, bytes(4))
-
-
-def header_of_tensors_that_overlap(folder: Path) -> None:
-    tensor = {"dtype": "F32", "shape": [29, 12], "data_offsets": [0, 4 * 29 * 12]}
-    _header(folder, {"embedding.weight": tensor, "other": tensor}, bytes(4 * 29 * 12))
-
-
-def header_of_a_negative_shape(folder: Path) -> None:
-    _header(folder, {"embedding.weight": {"dtype": "F32", "shape": [-1, -1], "data_offsets": [0, 4]}}, bytes(4))
-
-
-def weights_that_are_not_finite(folder: Path) -> None:
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    save_file({"embedding.weight": np.full((29, 12), np.nan, np.float32)}, folder / "model.safetensors")
-
-
-# Tokenizers
-
-
-def _tokenizer(folder: Path, **changes: Any) -> None:
-    edit(folder / "tokenizer.json", lambda tokenizer: tokenizer.update(changes))
-
-
-def tokenizer_that_makes_texts_longer(folder: Path) -> None:
-    tenfold = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}
-    _tokenizer(folder, normalizer={"type": "Sequence", "normalizers": [tenfold] * 12})
-
-
-def tokenizer_that_pads(folder: Path) -> None:
-    bodies.transformer(folder)
-    padding = {"strategy": {"Fixed": 10**10}, "direction": "Right", "pad_to_multiple_of": None}
-    _tokenizer(folder, padding={**padding, "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"})
-
-
-def tokenizer_that_aborts(folder: Path) -> None:
-    charsmap = base64.b64encode(b"\xff" * 24).decode()
-    _tokenizer(folder, normalizer={"type": "Precompiled", "precompiled_charsmap": charsmap})
-
-
-def tokenizer_with_an_endless_regular_expression(folder: Path) -> None:
-    split = {"type": "Split", "pattern": {"Regex": "([a-z ]+)+$"}, "behavior": "Isolated", "invert": False}
-    _tokenizer(folder, pre_tokenizer=split)
-
-
-def tokenizer_that_panics(folder: Path) -> None:
-    template = {"type": "TemplateProcessing", "pair": [], "special_tokens": {}}
-    bodies.transformer(folder)
-    _tokenizer(folder, post_processor={**template, "single": [{"SpecialToken": {"id": "[X]", "type_id": 0}}]})
-
-
-def tokenizer_with_words_out_of_range(folder: Path) -> None:
-    edit(folder / "tokenizer.json", lambda tokenizer: tokenizer["model"]["vocab"].update({"[UNK]": 4_000_000_000}))
-
-
-def tokenizer_nested_too_deeply(folder: Path) -> None:
-    normalizer: Any = {"type": "Lowercase"}
-    for _ in range(60):
-        normalizer = {"type": "Sequence", "normalizers": [normalizer]}
-    _tokenizer(folder, normalizer=normalizer)
-
-
-def tokenizer_with_files_of_its_own(folder: Path) -> None:
-    bodies.transformer(folder)
-    edit(
-        folder / "tokenizer_config.json",
-        lambda config: config.update(gguf_file="../../evil.gguf", fast_tokenizer_files=["../../tokenizer.5.0.json"]),
-    )
-
-
 CASES = (
     module_with_code_in_the_folder,
     module_that_is_a_function,
@@ -527,6 +376,9 @@ CASES = (
     method_of_the_model_that_writes,
     attention_from_the_hub,
     quantization_by_a_package,
+    template_that_every_text_goes_through,
+    template_of_a_model_without_modules,
+    processor_of_images,
     arguments_that_turn_the_unpickler_loose,
     arguments_that_turn_the_unpickler_loose_by_another_name,
     pickle_as_weights,
@@ -556,26 +408,4 @@ CASES = (
     weights_are_a_pipe,
     tokenizer_is_endless,
     model_card_is_a_pipe,
-    *SIZES,
-    weights_that_are_not_there,
-    dense_layer_of_any_size,
-    lstm_of_any_size,
-    cnn_of_any_size,
-    word_vectors_unfolded,
-    modules_by_the_million,
-    json_nested_too_deeply,
-    json_with_two_meanings,
-    header_longer_than_the_file,
-    header_of_an_oversized_tensor,
-    header_of_tensors_that_overlap,
-    header_of_a_negative_shape,
-    weights_that_are_not_finite,
-    tokenizer_that_makes_texts_longer,
-    tokenizer_that_pads,
-    tokenizer_that_aborts,
-    tokenizer_with_an_endless_regular_expression,
-    tokenizer_that_panics,
-    tokenizer_with_words_out_of_range,
-    tokenizer_nested_too_deeply,
-    tokenizer_with_files_of_its_own,
 )
