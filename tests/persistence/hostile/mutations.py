@@ -16,7 +16,7 @@ from typing import Any
 SAVED = Path(__file__).parents[1] / "saved_folders" / "version-2"
 
 _NUMBERS = (-1, 0, 1, 2, 3, 7, 255, 2**31 - 1, 2**31, 2**63, -(2**63), 10**40, 0.5, -0.0, 1e308)
-_STRINGS = ("", "\0", "../..", "/etc/passwd", "os", "system", "builtins", "eval", "float64", "<f8", "|O", "é\ud800", "a" * 999)
+_STRINGS = (
     "",
     "\0",
     "../..",
