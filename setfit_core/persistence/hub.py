@@ -27,8 +27,9 @@ from setfit_core.persistence.downloads import HUB_PATIENCE, Downloads, described
 
 #: A folder that holds none of these is no model.
 MODEL_FILES: Final = ("modules.json", "config.json")
-#: No model has more files, and a listing that has would keep the client busy for hours.
+#: No model needs more files than this, and no repository that the hub wants lists more than that.
 MAX_FILES: Final = 10_000
+MAX_LISTED: Final = 100_000
 DEFAULT_ORGANISATION: Final = "sentence-transformers"
 
 #: Weights for other frameworks, and files that no SentenceTransformer reads.
@@ -97,7 +98,8 @@ class Hub:
         # The commit becomes the name of a folder.
         if not _COMMIT.fullmatch(commit) or (pinned and commit != self._revision):
             raise ValueError(f"{constants.ENDPOINT} answers with {commit!r} for a commit")
-        names = needed_files(sibling.rfilename for sibling in info.siblings or ())
+        listed = [sibling.rfilename for sibling in info.siblings or ()]
+        names = needed_files(listed) if len(listed) <= MAX_LISTED else listed
         if len(names) > MAX_FILES:
             raise ModelFormatError(
                 f"{self._named(repo_id)} holds {len(names)} files that a model could need; no model has more than "

@@ -42,6 +42,7 @@ def test_what_was_fetched_is_there_without_the_hub(resolve, saved, hub, refused)
     assert len(hub.requests) == requests
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up_and_the_cache_used(resolve, saved, silent):
     online = resolve()
     offline = resolve(environment={"HF_ENDPOINT": silent})
@@ -49,6 +50,7 @@ def test_a_server_that_never_answers_is_given_up_and_the_cache_used(resolve, sav
     assert offline["seconds"] < PATIENCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_id", ["org/model", "model"])
 def test_a_server_that_never_answers_is_an_error_within_ten_seconds(resolve, silent, model_id):
     result = resolve(model_id, environment={"HF_ENDPOINT": silent})
@@ -65,7 +67,10 @@ def test_a_refused_connection_is_an_error_within_ten_seconds(resolve, refused):
     assert result["seconds"] < PATIENCE
 
 
-@pytest.mark.parametrize("look_up", ["(_ for _ in ()).throw(socket.gaierror(-2, 'unknown'))", "time.sleep(60)"])
+@pytest.mark.parametrize(
+    "look_up",
+    ["(_ for _ in ()).throw(socket.gaierror(-2, 'unknown'))", pytest.param("time.sleep(60)", marks=pytest.mark.slow)],
+)
 def test_a_name_that_can_not_be_looked_up_is_an_error_within_ten_seconds(resolve, look_up):
     prelude = f"import socket, time; socket.getaddrinfo = lambda *arguments, **keywords: {look_up}"
     result = resolve(prelude=prelude)

