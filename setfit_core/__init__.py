@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from setfit_core.data import sample_dataset as sample_dataset
     from setfit_core.errors import SetFitError as SetFitError
     from setfit_core.model import SetFitModel as SetFitModel
+    from setfit_core.model_card import ModelCardData as ModelCardData
     from setfit_core.protocols import DifferentiableHead as DifferentiableHead
     from setfit_core.protocols import NonDifferentiableHead as NonDifferentiableHead
     from setfit_core.registry import HeadInfo as HeadInfo
@@ -32,6 +33,7 @@ _HOMES = {
     "ContractReport": "setfit_core.conformance",
     "DifferentiableHead": "setfit_core.protocols",
     "HeadInfo": "setfit_core.registry",
+    "ModelCardData": "setfit_core.model_card",
     "NonDifferentiableHead": "setfit_core.protocols",
     "SetFitError": "setfit_core.errors",
     "SetFitModel": "setfit_core.model",
@@ -49,6 +51,7 @@ __all__ = [
     "ContractReport",
     "DifferentiableHead",
     "HeadInfo",
+    "ModelCardData",
     "NonDifferentiableHead",
     "SetFitError",
     "SetFitModel",

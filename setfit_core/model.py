@@ -26,7 +26,7 @@ from setfit_core.heads.held import HeadSetting, HeldHead
 from setfit_core.heads.multilabel import STRATEGIES
 from setfit_core.labelling import Labelling
 from setfit_core.labels import IntArray, Label, LabelCodec
-from setfit_core.model_card import CardFacts, ModelCardData, base_model_of
+from setfit_core.model_card import CardFacts, ModelCardData, base_model_of, record_training
 from setfit_core.persistence import load_body, locate_model, push_to_hub
 from setfit_core.saved import SavedModel, Trust, read_saved_model, write_saved_model
 
@@ -87,7 +87,7 @@ class SetFitModel:
             msg = f"multi_target_strategy is {multi_target_strategy!r}. It is one of {', '.join(STRATEGIES)}, or None."
             raise ArgumentError(msg)
         self.normalize_embeddings = bool(normalize_embeddings)
-        self.card_facts = CardFacts(card=model_card_data)
+        self.card_facts = CardFacts(card=model_card_data, base_model=base_model_of(None, model_body))
         self._labelling = Labelling(labels, multi_label=multi_target_strategy is not None)
         self._setting = HeadSetting(model_body, multi_target_strategy, random_state)
         self._held = self._taken(DEFAULT_HEAD if model_head is None else model_head, head_params)
@@ -218,17 +218,13 @@ class SetFitModel:
             UnsavableHeadError: If the head has no safe file format, or is none that `setfit` could use.
             PersistenceError: If the folder can't be written, or holds something that is not a model.
         """
+        return write_saved_model(save_directory, self._parts(self.card_facts), setfit_compatible=setfit_compatible)
+
+    def _parts(self, facts: CardFacts) -> SavedModel:
         labelling = copy.copy(self._labelling)
         labelling.codec = labelling.codec or self._adopted_codec()
-        saved = SavedModel(
-            self.model_body,
-            self._held,
-            labelling,
-            self.multi_target_strategy,
-            self.normalize_embeddings,
-            self.card_facts,
-        )
-        return write_saved_model(save_directory, saved, setfit_compatible=setfit_compatible)
+        strategy, normalize = self.multi_target_strategy, self.normalize_embeddings
+        return SavedModel(self.model_body, self._held, labelling, strategy, normalize, facts)
 
     def push_to_hub(
         self,
@@ -259,8 +255,11 @@ class SetFitModel:
             HubError: If the hub is out of reach or refuses.
             UnsavableHeadError: If the head has no safe file format.
         """
+        facts = self.card_facts.on_hub(repo_id)
         with tempfile.TemporaryDirectory(prefix="setfit-core-") as directory:
-            folder = self.save_pretrained(Path(directory) / "model", setfit_compatible=setfit_compatible)
+            folder = write_saved_model(
+                Path(directory) / "model", self._parts(facts), setfit_compatible=setfit_compatible
+            )
             return push_to_hub(
                 folder,
                 repo_id,
@@ -295,6 +294,7 @@ class SetFitModel:
     def model_head(self, head: Any) -> None:
         self._held = self._taken(head, None)
         self._labelling.codec = None
+        self.card_facts = replace(self.card_facts, training=None)
 
     @property
     def has_differentiable_head(self) -> bool:
@@ -414,6 +414,9 @@ class SetFitModel:
         phase = self._head_phase(x_train, y_train)
         phase.run(training)
         self._held, self._labelling.codec = phase.held, phase.codec
+        columns = phase.codec.expand_class_ids(phase.targets)
+        record = record_training(phase.texts, columns, len(phase.codec.labels))
+        self.card_facts = replace(self.card_facts, training=record)
 
     def _head_phase(self, x_train: Sequence[str], y_train: Sequence[Any]) -> HeadPhase:
         return plan_head_phase(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -147,7 +147,7 @@ def write_saved_model(directory: str | os.PathLike[str], saved: SavedModel, *, s
             max_seq_length=saved.body.max_seq_length,
             setfit_compatible=setfit_compatible,
         )
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
 
     return save_folder(
         directory,
@@ -174,6 +174,8 @@ def _read_ours(path: Path, head: Any, asked: _Asked, device: str | None, trust: 
     labelling = Labelling(None, multi_label=config.multi_target_strategy is not None)
     # A head of the caller's own was not trained on the saved labels, though it may still use their names.
     labelling.restore(config.labels, with_classes=loaded is not head)
+    if loaded is head:
+        facts = replace(facts, training=None)
     held = HeldHead(loaded, recipe, built_with)
     return SavedModel(body, held, labelling, config.multi_target_strategy, config.normalize_embeddings, facts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,13 @@ class CardFacts:
         if self.training is None or self.card is None or self.card.examples:
             return self.training
         return self.training.without_examples()
+
+    def on_hub(self, repo_id: str) -> CardFacts:
+        """Return the facts of the model under its id on the hub, unless the user gave it one already."""
+        card = self.card or ModelCardData()
+        if card.model_id is not None or not is_hub_id(repo_id, with_owner=True):
+            return self
+        return replace(self, card=replace(card, model_id=repo_id))
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any] | None) -> CardFacts:

@@ -206,6 +206,14 @@ def jsonable(value: Any, where: str) -> Any:
     """
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise PersistenceError(
+                f"{where} is {value!r}, which no text file can hold: it has half of a surrogate pair. Use whole "
+                "characters."
+            ) from error
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float) and math.isfinite(value):

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from setfit_core.data import Examples, check_texts, read_examples
 from setfit_core.errors import ArgumentError, InputError
 from setfit_core.model import SetFitModel
-from setfit_core.model_card import TrainingRecord, record_training
+from setfit_core.model_card import TrainingRecord
 from setfit_core.training.arguments import TrainingArguments
 from setfit_core.training.embedding_phase import train_body
 from setfit_core.training.metrics import MetricFunction, check_metric, compute_metric
@@ -160,11 +160,9 @@ class Trainer:
             seed=args.seed,
         )
         self._trained_on = examples
-        columns = self.model.label_columns(examples.labels)
-        record = record_training(examples.texts, columns, len(self.model.labels or ()))
         self._note(
             replace(
-                record,
+                self._record,
                 source=self._train_source if given is None else None,
                 embedding_phase=self._embedding_phase,
                 head_phase=head_arguments(args, differentiable=self.model.has_differentiable_head),
@@ -197,6 +195,10 @@ class Trainer:
         self._note(self._record.with_measurements(measured))
         prefix = f"{metric_key_prefix}_" if metric_key_prefix else ""
         return {f"{prefix}{name}": value for name, value in metrics.items()}
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Save the model to the hub, see `SetFitModel.push_to_hub`, and return the address of the commit."""
+        return self.model.push_to_hub(repo_id, **options)
 
     def add_callback(self, callback: TrainerCallback | type[TrainerCallback]) -> None:
         """Add a callback of transformers, or its class, to the embedding phase."""

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from sklearn.ensemble import RandomForestClassifier
 
 from setfit_core import SetFitModel, Trainer, TrainingArguments
-from setfit_core.errors import ArgumentError, ModelFormatError
+from setfit_core.errors import ArgumentError, LabelError, ModelFormatError
 from setfit_core.model_card import (
     CardFacts,
     DataSource,
@@ -552,6 +552,23 @@ def test_a_model_keeps_its_card_through_the_disk(body, texts, topics, saved, tmp
     assert saved(loaded_model)[1] == text
     other = SetFitModel.from_pretrained(folder, model_card_data=replace(card, license="apache-2.0"))
     assert loaded(saved(other)[1], tmp_path).data.license == "apache-2.0"
+
+
+def test_what_is_said_of_a_head_goes_with_it(body, texts, topics, saved):
+    model = SetFitModel(body)
+    model.fit(texts[2:], topics[2:])
+    training = model.card_facts.training
+    assert [label.count for label in training.labels] == [4, 2, 4]
+    assert (training.embedding_phase, training.head_phase) == (None, None)
+    folder, text = saved(model, ModelCardData(license="mit"))
+    assert "| Argument |" not in text
+    own = RandomForestClassifier(n_estimators=2)
+    assert SetFitModel.from_pretrained(folder, head=own).card_facts == replace(model.card_facts, training=None)
+    with pytest.raises(LabelError):
+        model.fit(texts, [None] * 12)
+    assert model.card_facts.training is training
+    model.model_head = "linear"
+    assert model.card_facts == CardFacts(card=ModelCardData(license="mit"))
 
 
 def test_facts_survive_json():

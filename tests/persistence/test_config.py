@@ -47,6 +47,7 @@ def test_numpy_scalars_and_tuples_become_plain(save):
         ({"names": {"a", "b"}}, "a set"),
         ({"names": np.array([1, 2])}, "a ndarray"),
         ({"names": {1: "a"}}, "the key 1"),
+        ({"names": ["a\ud800"]}, r"labels\[0\] is 'a.ud800'.*surrogate"),
         ({"deep": [{"weight": float("nan")}]}, r"label_encoding\.deep\[0\]\.weight is nan"),
     ],
 )
