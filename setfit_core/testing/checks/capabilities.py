@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from setfit_core.testing.answers import answers, difference
+from setfit_core.testing.answers import answers, asked_rows, difference
 from setfit_core.testing.check import ARRAYS, CheckFailed, CheckSkipped, check
 from setfit_core.testing.problems import Problem
 from setfit_core.testing.trial import Trained, Trial, as_array, asked, body_output, refused, shown
@@ -144,7 +144,7 @@ def params_and_clone(trial: Trial) -> None:
         )
     again = clone(head)
     trial.train(again, problem.embeddings, problem.labels)
-    rows = np.concatenate([problem.unseen, problem.between(64, trial.seed)])
+    rows = asked_rows(problem, trial.seed)
     flaw = difference(answers(trained, rows), answers(Trained(again, trial.contract), rows))
     if flaw:
         raise CheckFailed(f"trained like the original, a clone answers otherwise: {flaw}")

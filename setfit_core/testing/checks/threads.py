@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from setfit_core.testing.answers import asked_rows
 from setfit_core.testing.check import CheckFailed, CheckSkipped, check
 from setfit_core.testing.interleaving import Outcome, Place, alternating, at_once, interrupted, own_code, places
 from setfit_core.testing.trial import Array, Trained, Trial, as_array, told
@@ -72,7 +73,7 @@ def thread_safety(trial: Trial) -> None:
     """
     problem = trial.problem(3, 16)
     trained = trial.trained(problem)
-    rows = np.concatenate([problem.unseen, problem.between(64, trial.seed)])
+    rows = asked_rows(problem, trial.seed)
     try:
         questions, seconds = _questions(_twin(trained), rows)
     except Exception:  # it can't be copied, or a copy doesn't work: then the head itself is asked, throughout
