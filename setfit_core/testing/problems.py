@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["IntArray", "Problem", "around", "on_a_sphere", "separable"]
+__all__ = ["ENOUGH_TO_SPLIT", "IntArray", "Problem", "around", "on_a_sphere", "separable"]
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
+#: Examples a class: enough in all for boosted trees, whose leaves hold at least 20 by default, to split.
+ENOUGH_TO_SPLIT: Final = 24
 #: Standard deviation of the examples of a class in each dimension; that of the centres is 1.
 _NOISE = 0.2
 

@@ -18,10 +18,9 @@ from setfit_core.testing.answers import (
     require_unmoved,
 )
 from setfit_core.testing.check import CheckFailed, check
+from setfit_core.testing.problems import ENOUGH_TO_SPLIT
 from setfit_core.testing.trial import Array, Trained, Trial, as_array, shown
 
-#: Enough in all for boosted trees, whose leaves hold at least 20 examples by default, to split.
-_PER_CLASS: Final = 24
 #: For answers to the same call, in which nothing can differ in the order of summation.
 _EXACT: Final = 1e-6
 
@@ -34,7 +33,7 @@ _EXACT: Final = 1e-6
 def single_row(trial: Trial) -> None:
     """The most frequent question of all in production."""
     for num_classes in (2, 4) if trial.num_classes is None else (trial.num_classes,):
-        problem = trial.problem(num_classes, 16, _PER_CLASS)
+        problem = trial.problem(num_classes, 16, ENOUGH_TO_SPLIT)
         trained = trial.trained(problem)
         expected = answers(trained, problem.unseen)
         for row in range(5):
@@ -56,7 +55,7 @@ def single_row(trial: Trial) -> None:
 )
 def empty_input(trial: Trial) -> str:
     """A head may refuse, as scikit-learn's do, or forget the number of its columns, as XGBoost's does."""
-    problem = trial.problem(3, 16, _PER_CLASS)
+    problem = trial.problem(3, 16, ENOUGH_TO_SPLIT)
     trained = trial.trained(problem)
     before = answers(trained, problem.unseen)
     none = problem.unseen[:0]
@@ -106,7 +105,7 @@ def many_rows(trial: Trial) -> None:
 )
 def batch_invariance(trial: Trial) -> None:
     """The core splits rows into batches, and users ask about one text at a time."""
-    problem = trial.problem(3, 16, _PER_CLASS)
+    problem = trial.problem(3, 16, ENOUGH_TO_SPLIT)
     trained = trial.trained(problem)
     rows = asked_rows(problem, trial.seed)
     together = answers(trained, rows)
@@ -132,7 +131,7 @@ def batch_invariance(trial: Trial) -> None:
 )
 def row_permutation(trial: Trial) -> None:
     """Reversed, shuffled, and sorted by what is predicted."""
-    problem = trial.problem(3, 16, _PER_CLASS)
+    problem = trial.problem(3, 16, ENOUGH_TO_SPLIT)
     trained = trial.trained(problem)
     rows = asked_rows(problem, trial.seed)
     before = answers(trained, rows)
@@ -154,7 +153,7 @@ def row_permutation(trial: Trial) -> None:
 )
 def repeatable_prediction(trial: Trial) -> None:
     """In any order of methods and rows, with an array that is filled anew, and after the answers were overwritten."""
-    problem = trial.problem(3, 16, _PER_CLASS)
+    problem = trial.problem(3, 16, ENOUGH_TO_SPLIT)
     trained = trial.trained(problem)
     rows = asked_rows(problem, trial.seed)
     first, second = rows[::2].copy(), rows[1::2].copy()

@@ -12,6 +12,7 @@ import torch
 from setfit_core.heads.adapters import evaluation_mode
 from setfit_core.testing.answers import (
     HALF_TOLERANCE,
+    TOLERANCE,
     Answers,
     answers,
     asked_rows,
@@ -28,11 +29,9 @@ from setfit_core.testing.answers import (
     share,
 )
 from setfit_core.testing.check import ARRAYS, CheckFailed, check
-from setfit_core.testing.problems import Problem
+from setfit_core.testing.problems import ENOUGH_TO_SPLIT, Problem
 from setfit_core.testing.trial import Array, Trained, Trial, as_array, body_output, refused
 
-#: Enough in all for boosted trees, whose leaves hold at least 20 examples by default, to split.
-_PER_CLASS: Final = 24
 _METHODS: Final = ("predict", "predict_proba")
 
 
@@ -43,7 +42,7 @@ _METHODS: Final = ("predict", "predict_proba")
 )
 def non_contiguous_input(trial: Trial) -> None:
     """Slices of a larger array are what callers have at hand."""
-    problem = trial.problem(3, 16, _PER_CLASS)
+    problem = trial.problem(3, 16, ENOUGH_TO_SPLIT)
     trained = trial.trained(problem)
     rows = asked_rows(problem, trial.seed)
     before = answers(trained, rows)
@@ -66,7 +65,7 @@ def non_contiguous_input(trial: Trial) -> None:
 )
 def read_only_input(trial: Trial) -> None:
     """In both precisions: a head that converts one of them first writes to a copy of it, and harms none."""
-    problem = trial.problem(3, 16, _PER_CLASS)
+    problem = trial.problem(3, 16, ENOUGH_TO_SPLIT)
     trained = trial.trained(problem)
     before = answers(trained, problem.unseen)
     for dtype in (np.float32, np.float64):
@@ -85,7 +84,7 @@ def read_only_input(trial: Trial) -> None:
 )
 def input_dtypes(trial: Trial) -> str | None:
     """The numbers are the same in all three precisions, so that nothing but the type differs."""
-    drawn = trial.problem(3, 16, _PER_CLASS)
+    drawn = trial.problem(3, 16, ENOUGH_TO_SPLIT)
     rows, unseen = (_half(values) for values in (asked_rows(drawn, trial.seed), drawn.unseen))
     embeddings = _half(drawn.embeddings)
     single = _fitted(trial, embeddings.astype(np.float32), drawn)
@@ -123,7 +122,7 @@ def input_dtypes(trial: Trial) -> str | None:
 )
 def inputs_unchanged(trial: Trial) -> None:
     """In both precisions, because a head that converts one of them first changes a copy of it, and harms none."""
-    problem = trial.problem(3, 16, _PER_CLASS)
+    problem = trial.problem(3, 16, ENOUGH_TO_SPLIT)
     if trial.differentiable:
         _check_tensors_unchanged(trial.trained(problem), problem.unseen)
         return
@@ -150,7 +149,7 @@ def inputs_unchanged(trial: Trial) -> None:
 )
 def nan_and_infinity(trial: Trial) -> str:
     """Ids stay in range, a row of probabilities is NaN throughout or sums to 1, and a refusal leaves no trace."""
-    problem = trial.problem(3, 16, _PER_CLASS)
+    problem = trial.problem(3, 16, ENOUGH_TO_SPLIT)
     trained = trial.trained(problem)
     rows = problem.unseen[:12]
     before = answers(trained, rows)
@@ -180,7 +179,7 @@ def nan_and_infinity(trial: Trial) -> str:
 )
 def wrong_width(trial: Trial) -> None:
     """A body was exchanged, for instance. One feature isn't asked about: NumPy's own rules stretch it."""
-    problem = trial.problem(3, 16, _PER_CLASS)
+    problem = trial.problem(3, 16, ENOUGH_TO_SPLIT)
     trained = trial.trained(problem)
     rows, size = problem.unseen, problem.embedding_size
     before = answers(trained, rows)
@@ -293,7 +292,7 @@ def _check_spoilt(
 
 
 def _spoilt_probabilities(found: Array, before: Array, bad: Sequence[int], clean: Array) -> str:
-    changed = clean[~np.isclose(found[clean], before[clean], rtol=0, atol=1e-4).all(axis=1)]
+    changed = clean[~np.isclose(found[clean], before[clean], rtol=0, atol=TOLERANCE).all(axis=1)]
     if changed.size:
         row = changed[0]
         return (

@@ -21,11 +21,9 @@ from setfit_core.testing.answers import (
     winner_flaw,
 )
 from setfit_core.testing.check import CheckFailed, check
-from setfit_core.testing.problems import Problem
+from setfit_core.testing.problems import ENOUGH_TO_SPLIT, Problem
 from setfit_core.testing.trial import Array, Trained, Trial, shown
 
-#: Enough in all for boosted trees, whose leaves hold at least 20 examples by default, to split.
-_PER_CLASS: Final = 24
 #: How often a line between two rows is halved to find where the predicted class changes.
 _HALVINGS: Final = 12
 #: What overlapping classes are made with: noise as large as the differences between their centres.
@@ -142,7 +140,7 @@ def argmax_agreement(trial: Trial) -> str | None:
 def _trained(trial: Trial) -> Iterator[tuple[Trained, Problem]]:
     """Yield heads that were trained on two classes and on several, or on the only number of classes they have."""
     for num_classes in (2, 4) if trial.num_classes is None else (trial.num_classes,):
-        problem = trial.problem(num_classes, 16, _PER_CLASS)
+        problem = trial.problem(num_classes, 16, ENOUGH_TO_SPLIT)
         yield trial.trained(problem), problem
 
 

@@ -8,12 +8,10 @@ import numpy as np
 
 from setfit_core.testing.answers import admits_ignorance, require_valid
 from setfit_core.testing.check import CheckFailed, CheckSkipped, check
-from setfit_core.testing.problems import Problem, around, on_a_sphere
+from setfit_core.testing.problems import ENOUGH_TO_SPLIT, Problem, around, on_a_sphere
 from setfit_core.testing.trial import Array, Trained, Trial
 
-#: Enough in all for boosted trees, whose leaves hold at least 20 examples by default, to split.
-_PER_CLASS: Final = 24
-#: Enough of each class for them, if what they need is needed of each class.
+#: Enough of each class for boosted trees, if what they need is needed of each class.
 _PLENTY: Final = 45
 _GOOD: Final = 0.85
 #: The same with 30 classes, on 300 examples in all.
@@ -49,7 +47,7 @@ def several_classes(trial: Trial) -> str:
     notes = []
     for num_classes, good in ((3, _GOOD), (6, _GOOD), (_FEWER, _GOOD_OF_MANY)):
         where = f"With {num_classes} classes"
-        per_class = _PER_CLASS if num_classes < _FEWER else 10
+        per_class = ENOUGH_TO_SPLIT if num_classes < _FEWER else 10
         try:
             problem = trial.problem(num_classes, 16, per_class, unseen=10 * num_classes + 40)
             notes.append(_learned(trial.trained(problem), problem, where, good))
@@ -109,11 +107,11 @@ def embedding_sizes(trial: Trial) -> None:
     for size in _SIZES:
         where = f"With embeddings of size {size}"
         if size > 2 or trial.num_classes is not None:
-            problem = trial.problem(3, size, _PER_CLASS)
+            problem = trial.problem(3, size, ENOUGH_TO_SPLIT)
             learnable = size >= 2 * problem.num_classes - 1  # also on the sphere, by a head that normalises rows
         else:
             sides = np.array([[1.0, -1.0][:size]])
-            problem = around(np.concatenate([sides, -sides]), _PER_CLASS, trial.rng(size))
+            problem = around(np.concatenate([sides, -sides]), ENOUGH_TO_SPLIT, trial.rng(size))
             learnable = size == 2 or not trial.differentiable  # a layer norm leaves nothing of one number
         trained = trial.trained(problem)
         if learnable:
@@ -151,7 +149,7 @@ def _large_problem(trial: Trial, size: int, *, last: bool) -> Problem:
     centres[1, part] = -centres[0, part]
     if num_classes > 2:
         centres[2] = -centres[0]
-    return around(centres, _PER_CLASS, rng, unseen=96, noise=0.8 / size**0.5)
+    return around(centres, ENOUGH_TO_SPLIT, rng, unseen=96, noise=0.8 / size**0.5)
 
 
 def _learned(trained: Trained, problem: Problem, where: str, good: float) -> str:
