@@ -19,7 +19,14 @@ from setfit_core.errors import AmbiguousHeadError, HeadError, IncompatibleHeadEr
 from setfit_core.members import MISSING, Defect, DefectKind, Subject, find_defect
 from setfit_core.protocols import CONTRACT_MEMBERS, HEAD_API, Contract
 
-__all__ = ["ContractReport", "Problem", "ProblemKind", "check_contract", "declared_capabilities"]
+__all__ = [
+    "ContractReport",
+    "Problem",
+    "ProblemKind",
+    "check_contract",
+    "declared_capabilities",
+    "validated_capabilities",
+]
 
 ProblemKind: TypeAlias = DefectKind | Literal["base-class", "ambiguous", "declaration"]
 
@@ -179,23 +186,36 @@ def declared_capabilities(obj_or_class: Any, /) -> Mapping[str, Any]:
     declared, _ = subject.find(_DECLARATION)
     if declared is MISSING:
         return types.MappingProxyType({})
-    if not isinstance(declared, Mapping):
+    return validated_capabilities(declared, f"`{_DECLARATION}` of {subject}")
+
+
+def validated_capabilities(capabilities: Any, where: str) -> Mapping[str, Any]:
+    """Return a read-only copy of what is declared beyond a contract; see `declared_capabilities` for the keys.
+
+    Args:
+        capabilities: What may be such a mapping.
+        where: The place of the mapping, with which the message of an error begins.
+
+    Raises:
+        NonConformingHeadError: It is no mapping, has an unknown key, or a value of the wrong type.
+        IncompatibleHeadError: The head was written for another head API.
+    """
+    if not isinstance(capabilities, Mapping):
         raise NonConformingHeadError(
-            f"`{_DECLARATION}` of {subject} is of the type {type(declared).__qualname__}, it must be a plain "
-            f"mapping such as {{'api': {HEAD_API}}}."
+            f"{where} is of the type {type(capabilities).__qualname__}, it must be a plain mapping such as "
+            f"{{'api': {HEAD_API}}}."
         )
-    for key, value in declared.items():
-        _check_capability(subject, key, value)
-    return types.MappingProxyType(dict(declared))
+    for key, value in capabilities.items():
+        _check_capability(where, key, value)
+    return types.MappingProxyType(dict(capabilities))
 
 
-def _check_capability(subject: Subject, key: Any, value: Any) -> None:
+def _check_capability(where: str, key: Any, value: Any) -> None:
     if key not in _CAPABILITIES:
         close = difflib.get_close_matches(str(key), _CAPABILITIES, 1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
         raise NonConformingHeadError(
-            f"`{_DECLARATION}` of {subject} has the unknown key {key!r}. Known keys are "
-            f"{', '.join(map(repr, _CAPABILITIES))}.{meant}"
+            f"{where} has the unknown key {key!r}. Known keys are {', '.join(map(repr, _CAPABILITIES))}.{meant}"
         )
     if key == "api":
         fits = type(value) is int
@@ -204,13 +224,11 @@ def _check_capability(subject: Subject, key: Any, value: Any) -> None:
     else:
         fits = type(value) is bool
     if not fits:
-        raise NonConformingHeadError(
-            f"`{_DECLARATION}` of {subject} has {value!r} for {key!r}, it must be {_CAPABILITIES[key]}."
-        )
+        raise NonConformingHeadError(f"{where} has {value!r} for {key!r}, it must be {_CAPABILITIES[key]}.")
     if key == "api" and value != HEAD_API:
         raise IncompatibleHeadError(
-            f"{subject} was written for the head API {value}, but this version of setfit-core has the head "
-            f"API {HEAD_API}. Install versions of the head and of setfit-core that fit each other."
+            f"{where} says that the head was written for the head API {value}, but this version of setfit-core has "
+            f"the head API {HEAD_API}. Install versions of the head and of setfit-core that fit each other."
         )
 
 

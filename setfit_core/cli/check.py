@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import sys
 from pathlib import Path
@@ -144,16 +143,14 @@ def _pairs(given: Sequence[str], option: str, form: str) -> dict[str, str]:
     return pairs
 
 
-def _capabilities(pairs: Mapping[str, str]) -> dict[str, Any]:
-    from setfit_core.conformance import declared_capabilities
+def _capabilities(pairs: Mapping[str, str]) -> Mapping[str, Any]:
+    from setfit_core.conformance import validated_capabilities
     from setfit_core.errors import HeadError
 
-    capabilities = {key: _value(text) for key, text in pairs.items()}
     try:
-        declared_capabilities(type("--declare", (), {"setfit_head": capabilities}))
+        return validated_capabilities({key: _value(text) for key, text in pairs.items()}, "what is declared")
     except HeadError as error:
         raise typer.BadParameter(str(error), param_hint="--declare") from error
-    return capabilities
 
 
 def _value(text: str) -> Any:
@@ -175,16 +172,15 @@ def _require_extra() -> None:
 
 
 def _check_ids(ids: Collection[str], option: str, suite_version: int | None) -> None:
-    import difflib
+    from setfit_core.errors import ArgumentError
+    from setfit_core.testing import SUITE_VERSION
+    from setfit_core.testing.checks import find_check
 
-    from setfit_core.testing import SUITE_VERSION, list_checks
-
-    known = [check.id for check in list_checks(suite_version=suite_version or SUITE_VERSION)]
-    for identifier in ids:
-        if identifier not in known:
-            close = difflib.get_close_matches(identifier, known, 1)
-            mend = f"Did you mean {close[0]!r}?" if close else f"The checks are {', '.join(known)}."
-            raise typer.BadParameter(f"there is no check {identifier!r}. {mend}", param_hint=option)
+    try:
+        for identifier in ids:
+            find_check(identifier, suite_version=suite_version or SUITE_VERSION)
+    except ArgumentError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 # Around the run
@@ -204,6 +200,8 @@ def _modules_here() -> Iterator[None]:
 @contextlib.contextmanager
 def _nothing_printed() -> Iterator[None]:
     """Send to stderr what a head writes to stdout, from Python or from C, so that stdout has the result alone."""
+    from setfit_core.testing.stdout import flush
+
     streams = [stream for stream in (sys.stdout, sys.__stdout__) if stream is not None]
     with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as stack:
         # A standard stream that the caller has closed leads nowhere, so that no other file takes its number.
@@ -212,22 +210,13 @@ def _nothing_printed() -> Iterator[None]:
         os.close(descriptor)
         stdout = os.dup(_STDOUT)
         stack.callback(os.close, stdout)
-        _flush(streams)
+        flush(*streams)
         os.dup2(_STDERR, _STDOUT)
         try:
             yield
         finally:
-            _flush(streams)
+            flush(*streams)
             os.dup2(stdout, _STDOUT)
-
-
-def _flush(streams: Sequence[Any]) -> None:
-    for stream in streams:
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    # What C code has printed may still be in the C library's buffer, which Python doesn't know of.
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).fflush(None)
 
 
 # What is printed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import io
 import platform
 import time
@@ -20,7 +19,7 @@ from setfit_core.protocols import Contract
 from setfit_core.randomness import isolated_random_state
 from setfit_core.registry.loading import PASSED_THROUGH
 from setfit_core.testing.check import SUITE_VERSION, Check, CheckFailed, CheckSkipped
-from setfit_core.testing.checks import list_checks
+from setfit_core.testing.checks import find_check, list_checks
 from setfit_core.testing.findings import CheckResult
 from setfit_core.testing.process_state import kept_settings
 from setfit_core.testing.report import Report
@@ -68,6 +67,8 @@ def check_head(
         ArgumentError: If an argument has no meaning, such as an expected failure of an unknown check.
         SetFitError: If a name leads to no installed head.
     """
+    if only is not None:
+        _check_only(only, _suite_version(suite_version))
     examination = Examination.of(
         make_head,
         capabilities=capabilities,
@@ -81,10 +82,6 @@ def check_head(
     )
     chosen = examination.checks()
     if only is not None:
-        if isinstance(only, str):
-            raise ArgumentError(f"only is {only!r}. Give a list of check ids, such as [{only!r}].")
-        for identifier in only:
-            examination.known(identifier)
         chosen = tuple(check for check in chosen if check.id in only)
         if not chosen:
             raise ArgumentError(
@@ -123,14 +120,14 @@ class Examination:
         cls,
         make_head: Any,
         *,
-        capabilities: Mapping[str, Any] | None = None,
-        expected_failures: Mapping[str, str] | None = None,
-        seed: int = 0,
-        max_examples: int = 20,
-        suite_version: int | None = None,
-        embedding_size: int | None = None,
-        num_classes: int | None = None,
-        import_budget: float = 2.0,
+        capabilities: Mapping[str, Any] | None,
+        expected_failures: Mapping[str, str] | None,
+        seed: int,
+        max_examples: int,
+        suite_version: int | None,
+        embedding_size: int | None,
+        num_classes: int | None,
+        import_budget: float,
     ) -> Examination:
         """Check the settings, and build a head to see which contract it is examined for; see `check_head`."""
         seed_value(seed)
@@ -159,14 +156,6 @@ class Examination:
     def checks(self) -> tuple[Check, ...]:
         """Return the checks of the contract, or those of both if there is none."""
         return list_checks(self.contract, suite_version=self.suite_version)
-
-    def known(self, identifier: str) -> Check:
-        """Return a check by its id.
-
-        Raises:
-            ArgumentError: If there is none of this id in this version of the suite.
-        """
-        return _known(identifier, self.suite_version)
 
     def outcome(self, check: Check) -> CheckResult:
         """Run one check."""
@@ -244,26 +233,24 @@ def _suite_version(version: int | None) -> int:
     return version
 
 
+def _check_only(only: Collection[str], suite_version: int) -> None:
+    if isinstance(only, str):
+        raise ArgumentError(f"only is {only!r}. Give a list of check ids, such as [{only!r}].")
+    for identifier in only:
+        find_check(identifier, suite_version=suite_version)
+
+
 def _expected_failures(expected: Mapping[str, str], suite_version: int) -> Mapping[str, str]:
     if not isinstance(expected, Mapping):
         raise ArgumentError("expected_failures must map check ids to reasons, such as {'quiet': 'prints progress'}.")
     for identifier, reason in expected.items():
-        _known(identifier, suite_version)
+        find_check(identifier, suite_version=suite_version)
         if not isinstance(reason, str) or not reason.strip():
             raise ArgumentError(
                 f"The expected failure {identifier!r} has no reason. Say why it can't be mended: "
                 f"{{{identifier!r}: '...'}}."
             )
     return dict(expected)
-
-
-def _known(identifier: str, suite_version: int) -> Check:
-    checks = {check.id: check for check in list_checks(suite_version=suite_version)}
-    if identifier in checks:
-        return checks[identifier]
-    close = difflib.get_close_matches(str(identifier), checks, 1)
-    meant = f" Did you mean {close[0]!r}?" if close else f" The checks are {', '.join(checks)}."
-    raise ArgumentError(f"There is no check {identifier!r} in version {suite_version} of the suite.{meant}")
 
 
 def _environment() -> dict[str, str]:

@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import IO, Final, TextIO
 
-__all__ = ["StdoutWatch", "watched_stdout"]
+__all__ = ["StdoutWatch", "flush", "watched_stdout"]
 
 _STDOUT: Final = 1
 
@@ -41,7 +41,7 @@ class StdoutWatch:
             self.python.truncate()
         if self.file is None:
             return written, ""
-        _flush()
+        flush(sys.__stdout__)
         self.file.seek(self._read)
         below = self.file.read()
         self._read += len(below)
@@ -61,17 +61,22 @@ def watched_stdout() -> Iterator[StdoutWatch]:
             stack.callback(os.close, stdout)
             # For appending, so that reading it moves nobody's place to write.
             file = stack.enter_context(tempfile.TemporaryFile(mode="a+b"))
-            _flush()
+            flush(sys.__stdout__)
             os.dup2(file.fileno(), _STDOUT)
             stack.callback(os.dup2, stdout, _STDOUT)
-            stack.callback(_flush)
+            stack.callback(flush, sys.__stdout__)
         with contextlib.redirect_stdout(python):
             yield StdoutWatch(python, file)
 
 
-def _flush() -> None:
-    """Let out what waits in the buffers above the descriptor: Python's first stream and the C library's."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.__stdout__.flush()  # type: ignore[union-attr]  # None without a console, as is suppressed
+def flush(*streams: TextIO | None) -> None:
+    """Let out what waits above the descriptor: in Python's streams, and in the C library, which Python doesn't know of.
+
+    Args:
+        streams: Python's streams; None stands for one that the process doesn't have.
+    """
+    for stream in streams:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()  # type: ignore[union-attr]  # None has no flush, as is suppressed
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).fflush(None)

@@ -8,7 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from setfit_core.conformance import ContractReport, Problem, check_contract, declared_capabilities
+from setfit_core.conformance import (
+    ContractReport,
+    Problem,
+    check_contract,
+    declared_capabilities,
+    validated_capabilities,
+)
 from setfit_core.errors import (
     AmbiguousHeadError,
     ArgumentError,
@@ -77,8 +83,12 @@ def resolve_target(make_head: Any, capabilities: Mapping[str, Any] | None = None
         ArgumentError: If `capabilities` can't be read.
         SetFitError: If a name leads to no installed head.
     """
-    if capabilities is not None:
-        _check_capabilities(capabilities)
+    try:
+        given_capabilities = (
+            None if capabilities is None else validated_capabilities(capabilities, "The argument capabilities")
+        )
+    except HeadError as error:
+        raise ArgumentError(str(error)) from None
     subject, owner = _named_as(make_head)
     given = import_object(make_head) if isinstance(make_head, str) and is_import_path(make_head) else make_head
     try:
@@ -98,7 +108,7 @@ def resolve_target(make_head: Any, capabilities: Mapping[str, Any] | None = None
         return Target(subject, owner, None, None, {"contract": finding}, {})
     if recipe.info is not None:
         owner = recipe.info.target.partition(":")[0].strip()
-    declared = declared_capabilities(head) if capabilities is None else dict(capabilities)
+    declared = declared_capabilities(head) if given_capabilities is None else given_capabilities
     return Target(subject, owner, recipe, check_contract(head), {}, declared)
 
 
@@ -137,10 +147,3 @@ def _named_as(make_head: Any) -> tuple[str, str]:
         return _named_as(make_head.func)
     kind = make_head if hasattr(make_head, "__qualname__") else type(make_head)
     return f"{kind.__module__}:{kind.__qualname__}", kind.__module__
-
-
-def _check_capabilities(capabilities: Mapping[str, Any]) -> None:
-    try:
-        declared_capabilities(type("capabilities", (), {"setfit_head": capabilities}))
-    except HeadError as error:
-        raise ArgumentError(f"The argument capabilities can't be used. {error}") from None

@@ -181,6 +181,14 @@ def test_arguments_without_a_meaning_are_refused(arguments, message):
         check_head(GaussianNB, **arguments)
 
 
+def test_checks_that_there_are_not_are_told_before_a_head_is_built():
+    built = []
+    for only in (["learns"], "contract"):
+        with pytest.raises(ArgumentError):
+            check_head(lambda: built.append(1) or GaussianNB(), only=only)
+    assert built == []
+
+
 def test_a_name_that_leads_nowhere_is_an_error_and_no_report():
     with pytest.raises(UnknownHeadError, match="xgbost"):
         check_head("xgbost")
