@@ -131,24 +131,24 @@ class Trial:
                 in_features=self.embedding_size or embedding_size,
                 out_features=self.num_classes or num_classes,
                 device="cpu",
-                random_state=self.seed + seed,
+                random_state=self._seed(seed),
                 multi_label=multi_label,
             ),
         )
         return built
 
-    def trained(self, problem: Problem, *, seed: int = 0, steps: int = STEPS) -> Trained:
+    def trained(self, problem: Problem, *, steps: int = STEPS) -> Trained:
         """Build a head and train it on a problem; see `train`.
 
         A module that learns little so gets a second chance, anew and slowly: the promise is to learn, and not to learn
         at one learning rate. The better of the two is kept.
         """
-        head = self.head(problem.num_classes, problem.embedding_size, seed=seed)
-        self.train(head, problem.embeddings, problem.labels, seed=seed, steps=steps)
+        head = self.head(problem.num_classes, problem.embedding_size)
+        self.train(head, problem.embeddings, problem.labels, steps=steps)
         if not self.differentiable or steps < STEPS or (learned := self._learned(head, problem)) >= _LEARNED:
             return Trained(head, self.contract)
-        slow = self.head(problem.num_classes, problem.embedding_size, seed=seed)
-        with isolated_random_state((self.seed + seed) % 2**32):
+        slow = self.head(problem.num_classes, problem.embedding_size)
+        with isolated_random_state(self.seed):
             self._descend(slow, problem.embeddings, problem.labels, 2 * steps, _LEARNING_RATE / 10)
         return Trained(slow if self._learned(slow, problem) > learned else head, self.contract)
 
@@ -158,7 +158,7 @@ class Trial:
         An array head is fitted on the labels as a list; a module is trained with AdamW on all rows at a time, until
         the loss is small or `steps` are done, and is in evaluation mode afterwards.
         """
-        with isolated_random_state((self.seed + seed) % 2**32):
+        with isolated_random_state(self._seed(seed)):
             if not self.differentiable:
                 self.fit(head, embeddings, labels.tolist())
                 return
@@ -167,6 +167,10 @@ class Trial:
     def fit(self, head: Any, embeddings: Array, labels: Any) -> None:
         """Call an array head's `fit`."""
         asked(f"fit({shown(embeddings)}, {shown(labels)})", lambda: head.fit(embeddings, labels))
+
+    def _seed(self, number: int) -> int:
+        """Return one of several seeds, all of which NumPy and torch take."""
+        return (self.seed + number) % 2**32
 
     def _learned(self, head: nn.Module, problem: Problem) -> float:
         """Return the share of a problem's training examples that a module classifies rightly."""

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from setfit_head_linear import SetFitHead
@@ -43,6 +44,14 @@ class UsesHalfOfItsLayers(Plain):
 
     def logits(self, embeddings):
         return self.linear(embeddings) + 0.0 * self.scale
+
+
+class DrawsWithNumPy(UsesHalfOfItsLayers):
+    """NumPy's older generators take seeds below 2**32 only."""
+
+    def __init__(self, in_features, out_features, random_state):
+        super().__init__(in_features, out_features)
+        self.linear.bias.data = torch.from_numpy(np.random.RandomState(random_state).normal(size=out_features)).float()
 
 
 class HidesItsLayers(Plain):
@@ -281,3 +290,9 @@ def test_no_seed_accuses_a_correct_module(make_head, seed):
     assert len(only) >= 16
     report = check_head(make_head, seed=seed, only=only)
     assert report.ok, str(report)
+
+
+def test_the_largest_seed_gives_heads_seeds_that_numpy_takes():
+    """The check builds several heads, with one seed after the other, because it finds no use of the spare layer."""
+    report = check_head(DrawsWithNumPy, seed=2**32 - 1, only=["gradient-to-parameters"])
+    assert "spare.weight" in report.results[0].seen

@@ -172,7 +172,7 @@ def _judged(trial: Trial, problem: Problem, names: Labels) -> str:
 
 def _refusal(trial: Trial, trained: Trained, problem: Problem, names: Labels) -> BaseException | None:
     labels = [names[each] for each in problem.labels]
-    with isolated_random_state(trial.seed % 2**32):
+    with isolated_random_state(trial.seed):
         return refused(functools.partial(trial.fit, trained.head, problem.embeddings, labels))
 
 
