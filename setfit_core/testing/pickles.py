@@ -5,6 +5,7 @@ from __future__ import annotations
 import _pickle
 import bz2
 import contextlib
+import functools
 import gzip
 import io
 import lzma
@@ -30,7 +31,7 @@ _IN_C: Final = frozenset({"dump", "dumps", "load", "loads"})
 _SHOWN: Final = {"dump": "pickles", "load": "unpickles"}
 
 _watching = threading.local()
-_hooked = threading.Lock()
+_hooking = threading.Lock()
 
 
 @contextmanager
@@ -42,7 +43,8 @@ def watched_pickling() -> Iterator[list[str]]:
     seen only where the pickle names a class or function.
     """
     found: list[str] = []
-    _hook()
+    with _hooking:  # two threads at a time might both find that it isn't set
+        _hook()
     before = sys.getprofile()
     watchable = before is None or callable(before)
     _watching.found = found
@@ -64,12 +66,10 @@ def holds_pickle(path: Path) -> bool:
 # What a thread does
 
 
+@functools.cache
 def _hook() -> None:
     """Have Python tell when a pickle imports something. A hook can't be taken out again, so there is one at most."""
-    with _hooked:
-        if not getattr(sys.modules[__name__], "_hook_is_set", False):
-            sys.addaudithook(_audit)
-            globals()["_hook_is_set"] = True
+    sys.addaudithook(_audit)
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
