@@ -221,6 +221,13 @@ def test_the_booster_inside_of_dart_is_one_of_trees(inner, craft, load):
         load(folder)
 
 
+@pytest.mark.parametrize("rounds", [-1, 2**31, "1", True])
+def test_linear_rounds_are_a_count(rounds, craft, load):
+    folder = craft(in_model(boosted_rounds=rounds), booster="gblinear")
+    with pytest.raises(ValueError, match="`boosted_rounds` is no count"):
+        load(folder)
+
+
 @pytest.mark.parametrize("weights", [[], [0.5], [float("nan")] * 27])
 def test_linear_weights_are_one_for_each_feature_and_class(weights, craft, load):
     folder = craft(in_model(weights=weights), booster="gblinear")
