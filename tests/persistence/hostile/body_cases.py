@@ -264,7 +264,7 @@ def torch_file_that_is_compressed(folder: Path) -> None:
         parts = {member.filename: archive.read(member) for member in archive.infolist()}
     with zipfile.ZipFile(weights, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, part in parts.items():
-            archive.writestr(name, bytes(2**28) if "/data/" in name else part)
+            archive.writestr(name, bytes(2**26) if "/data/" in name else part)
 
 
 # Places
