@@ -38,6 +38,7 @@ _SUFFIX = ".saving"
 _LOCK, _NEW, _OLD = "lock", "new", "old"
 #: How often something is tried again that another process got in the way of.
 _TRIES = 100
+_LOOKS = 10
 #: For how many seconds a process that swaps is waited for.
 _LONGEST_TURN = 10.0
 #: What systems say that have no exchange, or not on this file system. Some sandboxes answer EPERM.
@@ -99,14 +100,18 @@ def recovered(folder: str | os.PathLike[str]) -> bool:
         Whether there was something to put back.
     """
     target = Path(os.path.realpath(folder))
-    if os.path.lexists(target):
-        return False
-    for old in _set_aside(target):
-        # Anything else that may be at the target by now is whole, too, and a folder never replaces a full one.
-        with contextlib.suppress(OSError):
-            old.rename(target)
-            logger.warning("The model that a save had moved aside is back in its place, %s.", target)
-            return True
+    for _ in range(_LOOKS):
+        if os.path.lexists(target):
+            return False
+        for old in _set_aside(target):
+            # Anything else that may be at the target by now is whole, too, and a folder never replaces a full one.
+            with contextlib.suppress(OSError):
+                old.rename(target)
+                logger.warning("The model that a save had moved aside is back in its place, %s.", target)
+                return True
+        if not _workspaces(target):
+            return False
+        # Between the two looks, somebody who saves may have come to the end of it, or to the next save.
     return False
 
 
@@ -126,39 +131,38 @@ def read_whole(folder: Path, read: Callable[[Path], T]) -> T:
     """
     for _ in range(_TRIES):
         recovered(folder)
-        with _identified(folder) as unchanged:
+        with _held(folder):
+            before = _identity(folder)
             try:
                 result = read(folder)
             except Exception:
-                if unchanged():
+                if not recovered(folder) and _identity(folder) == before:
                     raise
             else:
-                if unchanged():
+                if before is not None and _identity(folder) == before:
                     return result
     raise PersistenceError(f"{folder} is being replaced all the time. Load it when nothing saves to it.")
 
 
 @contextlib.contextmanager
-def _identified(folder: Path) -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether the path still leads to the same folder as at the beginning."""
+def _held(folder: Path) -> Iterator[None]:
+    """Keep a folder's number from being given to another one, by holding it open."""
+    with contextlib.ExitStack() as opened:
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                opened.callback(os.close, os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+        yield
 
-    def identity() -> tuple[int, int] | None:
-        with contextlib.suppress(OSError):
-            found = folder.stat()
-            return found.st_dev, found.st_ino
-        return None
 
-    held = None
-    if sys.platform != "win32":
-        # As long as it is open, its number is not given to another folder.
-        with contextlib.suppress(OSError):
-            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    before = identity()
-    try:
-        yield lambda: identity() == before
-    finally:
-        if held is not None:
-            os.close(held)
+def _identity(folder: Path) -> tuple[int, int, int] | None:
+    """Return what another folder at this path would not have; None if there is no folder.
+
+    The time changes when the folder is moved, so that it also shows when it was away for a moment.
+    """
+    with contextlib.suppress(OSError):
+        found = folder.stat()
+        return found.st_dev, found.st_ino, found.st_ctime_ns
+    return None
 
 
 # Workspaces

@@ -344,10 +344,10 @@ def test_a_link_that_looks_like_a_left_over_folder_is_not_followed(target, tmp_p
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "lock").write_text("")
-    (elsewhere / "thesis.tex").write_text("ten years of work")
+    (elsewhere / "thesis").mkdir()
     (tmp_path / ".model.0123abcd.saving").symlink_to(elsewhere)
     fill(target, "new")
-    assert names(elsewhere) == ["lock", "thesis.tex"]
+    assert names(elsewhere) == ["lock", "thesis"]
 
 
 def test_a_save_that_is_still_going_on_is_not_swept(target, start):
@@ -391,6 +391,27 @@ def test_saving_puts_back_what_a_killed_process_had_moved_aside(target, killed, 
     assert content(target) == both("old" if raised else "newer")
     assert (target / ".git").is_dir()
     assert names(target.parent) == ["model"]
+
+
+TWO_RENAMES_REFUSED = """
+def fail():
+    raise OSError(5, "Input/output error")
+
+without_exchange()
+on("os.rename", fail, None, target)
+try:
+    fill(target, "new")
+except PersistenceError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+def test_an_old_model_that_does_not_go_back_is_kept_and_named(target, run):
+    said = run(TWO_RENAMES_REFUSED)
+    assert not target.exists()
+    (left,) = target.parent.iterdir()
+    assert f"What was there before is now in {left / 'old'}; move it back." in said
+    assert read_whole(target, content) == both("old")
 
 
 def test_nothing_is_put_back_where_nothing_was(tmp_path):
@@ -458,6 +479,29 @@ def test_who_loads_between_the_two_renames_finds_the_old_one(target, start):
     assert going.returncode == 0
     assert content(target) == both("new")
     assert names(target.parent) == ["model"]
+
+
+@POSIX
+def test_who_loads_while_the_folder_is_away_waits_for_it(target, start):
+    going = start(BLOCKED_BETWEEN_TWO_RENAMES)
+    seen = []
+
+    def read(folder):
+        if not seen:
+            going.stdin.write("new\n")
+            going.stdin.flush()
+            assert going.stdout.readline() == "here\n"
+            # Another process that loads puts back the same folder that was read from.
+            with pytest.raises(FileNotFoundError):
+                content(folder)
+            seen.append("nothing")
+            assert recovered(folder)
+            raise FileNotFoundError
+        seen.append(content(folder))
+        return seen[-1]
+
+    assert read_whole(target, read) == both("old")
+    assert seen == ["nothing", both("old")]
 
 
 SAVE_OFTEN = """
