@@ -11,7 +11,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
 from setfit_core.errors import ModelFormatError
-from setfit_core.persistence.body_modules import MODULE_CHECKS
+from setfit_core.persistence.body_modules import MODULE_CHECKS, WITHOUT_WEIGHTS
 from setfit_core.persistence.body_transformer import check_transformer
 from setfit_core.persistence.files import CONFIG_LIMIT, check_folder, read_bytes, read_json, read_json_object
 
@@ -54,7 +54,7 @@ def _module_types() -> dict[str, str]:
 
 
 MODULE_TYPES: Final[Mapping[str, str]] = _module_types()
-_MODULES_LIMIT: Final = 64
+_MODULES_LIMIT: Final = 16
 _NESTING_LIMIT: Final = 2
 _PROMPT_LIMIT: Final = 100_000
 
@@ -78,8 +78,9 @@ def check_body(directory: Path, *, trust_remote_code: bool) -> None:
     if trust_remote_code:
         return
     _check_body_config(root)
+    loaded: set[Path] = set()
     for kind, path in modules:
-        _check_module(root, path, kind, root / MODULES_FILE)
+        _check_module(root, path, kind, root / MODULES_FILE, loaded)
     if not modules:
         check_transformer(root, "", alone=True)
 
@@ -139,24 +140,32 @@ def _check_body_config(root: Path) -> None:
         )
 
 
-def _check_module(root: Path, subfolder: str, kind: Any, file: Path, depth: int = 0) -> None:
+def _check_module(root: Path, subfolder: str, kind: Any, file: Path, loaded: set[Path], depth: int = 0) -> None:
+    """Check a module; `loaded` are the folders of those that were seen before and have weights."""
     name = MODULE_TYPES.get(kind) if isinstance(kind, str) else None
     if name is None:
         raise ModelFormatError(
             f"{file} has a module of type {kind!r}, which is none of the modules of text in sentence-transformers but "
             "code to import. trust_remote_code=True does that; use it only if you have read the code."
         )
+    folder = (root / subfolder).resolve()
+    if name not in WITHOUT_WEIGHTS and folder in loaded:
+        raise ModelFormatError(
+            f"{file} loads the folder {subfolder!r} more than once, which multiplies its memory. It is damaged; "
+            "download or save the model again."
+        )
+    loaded.add(folder)
     if name == "Transformer":
         check_transformer(root, subfolder)
     elif name in MODULE_CHECKS:
         MODULE_CHECKS[name](root, subfolder)
     elif depth < _NESTING_LIMIT:
-        _check_router(root, subfolder, depth + 1)
+        _check_router(root, subfolder, loaded, depth + 1)
     else:
         raise ModelFormatError(f"{file} has routers inside of routers, more than any model needs; it is damaged.")
 
 
-def _check_router(root: Path, subfolder: str, depth: int) -> None:
+def _check_router(root: Path, subfolder: str, loaded: set[Path], depth: int) -> None:
     folder = root / subfolder
     path = next((folder / name for name in _ROUTER_CONFIGS if (folder / name).is_file()), folder / _ROUTER_CONFIGS[0])
     content = read_json_object(path)
@@ -168,4 +177,4 @@ def _check_router(root: Path, subfolder: str, depth: int) -> None:
         raise ModelFormatError(f"{path} has 'route_mappings' that can't be; it is damaged.")
     for place, kind in types.items():
         check_place(path, place)
-        _check_module(root, f"{subfolder}/{place}" if subfolder else place, kind, path, depth)
+        _check_module(root, f"{subfolder}/{place}" if subfolder else place, kind, path, loaded, depth)

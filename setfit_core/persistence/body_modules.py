@@ -207,3 +207,5 @@ MODULE_CHECKS: Final[Mapping[str, ModuleCheck]] = {
     "WordEmbeddings": _check_word_embeddings,
     "WordWeights": _check_words,
 }
+#: These may share a folder with another module.
+WITHOUT_WEIGHTS: Final = ("Dropout", "Normalize", "Pooling")

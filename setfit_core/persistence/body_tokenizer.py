@@ -48,6 +48,7 @@ _TOKENIZERS: Final = (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merge
 _CHAT_FILES: Final = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 #: How much longer normalizers may make a text.
 _GROWTH_LIMIT: Final = 2**16
+_ADDED_LIMIT: Final = 64
 _PARTS_LIMIT: Final = 256
 _WIDTH_LIMIT: Final = 2**16
 _REGEX_LIMIT: Final = 2000
@@ -143,8 +144,8 @@ def check_tokenizer_file(path: Path) -> None:
             raise ModelFormatError(f"{path} has a {part} of {len(found)} parts, more than any tokenizer needs.")
         for item in found:
             _check_part(path, item)
-    # What one normalizer writes the next one may find.
-    growth = math.prod(_growth(item) for item in _dicts(content.get("normalizer")))
+    # What one part writes the next one may find.
+    growth = math.prod(_growth(item) for part in ("normalizer", "pre_tokenizer") for item in _dicts(content.get(part)))
     if growth > _GROWTH_LIMIT:
         raise ModelFormatError(
             f"{path} has normalizers that make a text up to {growth:.0e} times longer, which no tokenizer needs. "
@@ -173,6 +174,9 @@ def _check_part(path: Path, part: Mapping[str, Any]) -> None:
         _check_regex(path, part["Regex"])
     if "precompiled_charsmap" in part:
         _check_charsmap(path, part["precompiled_charsmap"])
+    added = part.get("prepend") or part.get("ids") or ()
+    if isinstance(added, (str, list)) and len(added) > _ADDED_LIMIT:
+        raise ModelFormatError(f"{path} adds {len(added)} characters or tokens to every text; it is damaged.")
     if part.get("type") == "FixedLength" and not part.get("length"):
         raise ModelFormatError(f"{path} cuts texts into pieces of length {part.get('length')!r}; it is damaged.")
 
@@ -217,6 +221,12 @@ def _check_regex(path: Path, regex: str) -> None:
 
 
 def _growth(part: Mapping[str, Any]) -> float:
+    """Return how many times longer a part of a tokenizer may make a text."""
+    if part.get("type") == "ByteLevel":
+        return 4.0
+    if part.get("type") == "Precompiled":
+        charsmap = base64.b64decode(part.get("precompiled_charsmap") or "")
+        return float(max(map(len, charsmap[4 + int.from_bytes(charsmap[:4], "little") :].split(b"\0"))) or 1)
     content, pattern = part.get("content"), part.get("pattern")
     if part.get("type") != "Replace" or not isinstance(content, str) or not isinstance(pattern, dict):
         return 1.0

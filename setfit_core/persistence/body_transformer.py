@@ -233,9 +233,12 @@ def _check_auto_map(path: Path, kind: str, auto_map: Any) -> None:
         return
     from transformers import CONFIG_MAPPING, MODEL_MAPPING
 
-    config = CONFIG_MAPPING.get(kind)
-    model = None if config is None else MODEL_MAPPING.get(config, None)
-    known = {"AutoConfig": getattr(config, "__name__", ""), "AutoModel": getattr(model, "__name__", "")}
+    try:
+        config = CONFIG_MAPPING[kind]
+        # A tuple of several classes, as some models have, has no name that an auto_map could have.
+        known = {"AutoConfig": config.__name__, "AutoModel": getattr(MODEL_MAPPING[config], "__name__", "")}
+    except KeyError:  # a release of transformers that doesn't know it yet
+        known = dict.fromkeys(("AutoConfig", "AutoModel"), "")
     for key, name in known.items():
         named = auto_map.get(key) if isinstance(auto_map, dict) else auto_map
         if named is not None and str(named).rpartition(".")[2] != name:

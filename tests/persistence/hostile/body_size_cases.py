@@ -75,6 +75,13 @@ def modules_by_the_million(folder: Path) -> None:
     write(folder / "modules.json", [{**module, "name": str(number)} for number in range(100_000)])
 
 
+def module_many_times(folder: Path) -> None:
+    edit(
+        folder / "modules.json",
+        lambda modules: modules.extend({**modules[0], "name": str(number)} for number in range(1, 9)),
+    )
+
+
 def json_nested_too_deeply(folder: Path) -> None:
     bodies.transformer(folder)
     text = (folder / "config.json").read_text(encoding="utf-8")
@@ -133,6 +140,24 @@ def tokenizer_that_makes_texts_longer(folder: Path) -> None:
     _tokenizer(folder, normalizer={"type": "Sequence", "normalizers": [tenfold] * 12})
 
 
+def tokenizer_that_makes_texts_longer_by_bytes(folder: Path) -> None:
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    _tokenizer(folder, pre_tokenizer={"type": "Sequence", "pretokenizers": [level] * 30})
+
+
+def tokenizer_that_makes_texts_longer_by_a_charsmap(folder: Path) -> None:
+    charsmap = base64.b64encode(struct.pack("<II", 4, 0) + b"x" * 2**24).decode()
+    _tokenizer(folder, normalizer={"type": "Precompiled", "precompiled_charsmap": charsmap})
+
+
+def tokenizer_that_adds_tokens(folder: Path) -> None:
+    bodies.transformer(folder)
+    token = {"id": "[CLS]", "ids": [2] * 10**6, "tokens": ["[CLS]"] * 10**6}
+    piece = {"SpecialToken": {"id": "[CLS]", "type_id": 0}}
+    template = {"single": [piece] * 100, "pair": [], "special_tokens": {"[CLS]": token}}
+    _tokenizer(folder, post_processor={"type": "TemplateProcessing", **template})
+
+
 def tokenizer_that_pads(folder: Path) -> None:
     bodies.transformer(folder)
     padding = {"strategy": {"Fixed": 10**10}, "direction": "Right", "pad_to_multiple_of": None}
@@ -182,6 +207,7 @@ CASES = (
     cnn_of_any_size,
     word_vectors_unfolded,
     modules_by_the_million,
+    module_many_times,
     json_nested_too_deeply,
     json_with_two_meanings,
     header_longer_than_the_file,
@@ -190,6 +216,9 @@ CASES = (
     header_of_a_negative_shape,
     weights_that_are_not_finite,
     tokenizer_that_makes_texts_longer,
+    tokenizer_that_makes_texts_longer_by_bytes,
+    tokenizer_that_makes_texts_longer_by_a_charsmap,
+    tokenizer_that_adds_tokens,
     tokenizer_that_pads,
     tokenizer_that_aborts,
     tokenizer_with_an_endless_regular_expression,
