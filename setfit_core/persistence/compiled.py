@@ -23,14 +23,14 @@ def require(condition: bool, otherwise: str) -> None:
 
 def whole(state: dict[str, Any], name: str) -> int:
     """Return an attribute that must be an integer."""
-    value = state.get(name)
+    value: Any = state.get(name)
     require(isinstance(value, (int, np.integer)) and not isinstance(value, bool), f"{name} is {type(value).__name__}")
-    return int(value)  # type: ignore[arg-type]  # require has seen that it is an integer
+    return int(value)
 
 
 def array_of(state: dict[str, Any], name: str, *, dimensions: int | None = None, kinds: str = "biufcUSO") -> Any:
     """Return an attribute that must be an array of so many dimensions and one of these kinds of numbers."""
-    value = state.get(name)
+    value: Any = state.get(name)
     require(type(value) is np.ndarray, f"{name} is no array")
     require(dimensions is None or value.ndim == dimensions, f"{name} has {value.ndim} dimensions")
     require(value.dtype.kind in kinds, f"{name} is of the type {value.dtype}")

@@ -146,9 +146,9 @@ class _Walk:
             _check_support_vectors(state)
 
     def _decision_tree(self, state: dict[str, Any]) -> None:
-        tree = state.get("tree_")
-        if tree is None and "tree_" not in state:
+        if "tree_" not in state:
             return  # not trained
+        tree: Any = state["tree_"]
         require(type(tree) is Tree, "a decision tree has no tree")
         self._owned.add(id(tree))
         require(whole(state, "n_features_in_") == tree.n_features, "a tree takes texts of another width")
@@ -269,7 +269,7 @@ def _check_neighbors(state: dict[str, Any]) -> None:
         return
     labels = array_of(state, "_y", kinds="iu")
     classes = state.get("classes_")
-    outputs = [classes] if labels.ndim == 1 else classes
+    outputs: Any = [classes] if labels.ndim == 1 else classes
     require(
         isinstance(outputs, list) and labels.ndim in (1, 2) and len(labels) == len(data),
         "its neighbours have no classes",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import io
 import json
 import math
 import re
@@ -35,6 +36,7 @@ _MAX_BRACES: Final = 2 * MAX_NODES
 _MAX_COMMAS: Final = 8 * MAX_NODES
 _MAX_DIRECTORY: Final = 16 * 2**20
 _MAX_WITNESS: Final = 2**20
+_MAX_TEXT: Final = 2**24
 _MAX_DEPTH: Final = 80
 _MAX_HEADER: Final = 4096
 #: No array that holds nothing needs a longer side.
@@ -76,6 +78,11 @@ class Archive:
         with zipfile.ZipFile(file) as self._zip:
             self._members = self._checked_members(size)
             self._node(self._schema(), "", 0)
+
+    @property
+    def has_old_names(self) -> bool:
+        """Whether `with_present_names` changes something."""
+        return any(name.startswith("_loss.") for name in self.names)
 
     def foreign(self, allowed: Collection[str] = ()) -> list[str]:
         """Return the names that are neither on the list of this package nor allowed; sorted."""
@@ -154,7 +161,10 @@ class Archive:
 
     def _content(self, state: dict[str, Any], loader: str, name: str, context: str, depth: int) -> int:
         if loader == "JsonNode":
-            if not isinstance(json.loads(_text(state, "content")), (str, int, float, bool, type(None))):
+            text = _text(state, "content")
+            if len(text) > _MAX_TEXT:
+                raise DamagedFileError(f"a plain value is longer than {_MAX_TEXT:,} characters")
+            if not isinstance(json.loads(text), (str, int, float, bool, type(None))):
                 raise DamagedFileError("a plain value is no plain value")
             return 0
         if loader == "TypeNode":
@@ -235,7 +245,7 @@ class Archive:
         member = self._file(state)
         try:
             shape = self._header(member)
-        except (ValueError, SyntaxError) as error:
+        except Exception as error:  # numpy tries three ways to understand a header
             raise DamagedFileError(f"{member.filename!r} is no array ({error})") from error
         if name != "numpy.ndarray" and shape:
             raise DamagedFileError(f"a {name} has the shape {shape}")
@@ -252,8 +262,8 @@ class Archive:
                 raise DamagedFileError(f"its format is {version}")
             shape, _, dtype = read(file, max_header_size=_MAX_HEADER)
             start = file.tell()
-        fields = [dtype] if dtype.names is None else [dtype.fields[field][0] for field in dtype.names]
-        if any(field.kind not in "biufcUSmM" or not field.itemsize for field in fields):
+        fields = [dtype] if dtype.names is None else [dtype[field] for field in dtype.names]
+        if not dtype.itemsize or any(field.kind not in "biufcUSmM" for field in fields):
             raise DamagedFileError(f"its type is {dtype}")
         if not all(type(side) is int and side >= 0 for side in shape):
             raise DamagedFileError(f"its shape is {shape}")
@@ -264,11 +274,11 @@ class Archive:
         return tuple(shape)
 
     def _object(self, state: dict[str, Any], name: str, depth: int) -> int:
-        content = state.get("content")
+        content: Any = state.get("content")
         loader = content.get("__loader__") if isinstance(content, dict) else None
         if name in skops_types.FROM_TUPLES and loader != "TupleNode":
             raise DamagedFileError(f"a {name} has no state")
-        if name in skops_types.OBJECTS and loader == "DictNode":
+        if name in skops_types.OBJECTS and loader == "DictNode" and name not in skops_types.LOSSES:
             attributes = _dict(content["content"])
             _check_attributes(name, attributes)
             version = attributes.get("_sklearn_version")
@@ -330,6 +340,22 @@ class Archive:
         self.names.add(name)
         if not trusted:
             self._foreign.add(name)
+
+
+def with_present_names(content: bytes) -> bytes:
+    """Return the file with the losses of scikit-learn before 1.8 under the name of the module that they are in.
+
+    Their compiled code believed to be a module `_loss` of its own. Where that isn't so any more, skops would import
+    whatever has this name.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    members[SCHEMA] = members[SCHEMA].replace(b'"__module__": "_loss"', b'"__module__": "sklearn._loss._loss"')
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return buffer.getvalue()
 
 
 def _check_directory(file: IO[bytes]) -> int:

@@ -16,7 +16,7 @@ from torch import nn
 
 from setfit_core.errors import ModelFormatError, UnsavableHeadError, UntrustedTypesError
 from setfit_core.persistence.estimators import check_estimator_state
-from setfit_core.persistence.skops_archive import MAX_BYTES, Archive
+from setfit_core.persistence.skops_archive import MAX_BYTES, Archive, with_present_names
 from setfit_core.persistence.skops_witness import add_witness, agrees_with_witness
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ def setfit_save_head(head: Any, directory: Path) -> Mapping[str, Any] | None:
     try:
         content = skops.io.dumps(head)
         archive = Archive(io.BytesIO(content))
+        if archive.has_old_names:
+            content = with_present_names(content)
+            archive = Archive(io.BytesIO(content))
         rebuilt = skops.io.loads(content, trusted=sorted(archive.names))
         check_estimator_state(rebuilt, HEAD_FILE, archive.names)
     except Exception as error:
@@ -75,9 +78,14 @@ def setfit_load_head(
     if isinstance(factory, type):
         # The user named this class, or installed the plugin that brings it; its code is trusted already.
         allowed.append(f"{factory.__module__}.{factory.__name__}")
-    with _opened(path) as file:
+    with _opened(path) as opened:
+        file: IO[bytes] = opened
         try:
             archive = Archive(file)
+            if archive.has_old_names:
+                file.seek(0)
+                file = io.BytesIO(with_present_names(file.read()))
+                archive = Archive(file)
         except Exception as error:
             raise ModelFormatError(_damaged(path, error)) from error
         foreign = archive.foreign(allowed)

@@ -116,6 +116,7 @@ OBJECTS: Final = frozenset(
         "sklearn._loss.loss.ExponentialLoss",
         "sklearn._loss.loss.HalfBinomialLoss",
         "sklearn._loss.loss.HalfMultinomialLoss",
+        "sklearn._loss._loss.CyHalfMultinomialLoss",  # as skops before 0.14 wrote it, without a state
         # Gaussian processes
         "sklearn.gaussian_process._gpc.GaussianProcessClassifier",
         "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",

@@ -26,7 +26,8 @@ def add_witness(content: bytes, head: Any) -> bytes:
     if not type(head).__module__.startswith("sklearn."):
         return content
     try:
-        method, values = _predictions(head)
+        method = next(name for name in _METHODS if hasattr(head, name))
+        values = _predictions(head, method)
     except Exception:  # a head that predicts nothing has nothing to witness
         return content
     if sum(value.size for value in values) > _MAX_NUMBERS:
@@ -53,18 +54,17 @@ def agrees_with_witness(file: IO[bytes], head: Any) -> bool | None:
         if WITNESS not in archive.namelist():
             return None
         said = json.loads(archive.read(WITNESS))
-    method, values = _predictions(head)
-    if method != said["method"] or len(values) != len(said["values"]):
-        return False
-    return all(_same(value, expected) for value, expected in zip(values, said["values"], strict=True))
+    if said["method"] not in _METHODS:
+        raise ValueError(f"{said['method']!r} is recorded as its method")
+    values = _predictions(head, said["method"])
+    return len(values) == len(said["values"]) and all(map(_same, values, said["values"]))
 
 
-def _predictions(head: Any) -> tuple[str, list[Any]]:
-    method = next(name for name in _METHODS if hasattr(head, name))
+def _predictions(head: Any, method: str) -> list[Any]:
     numbers = np.arange(1, ROWS * int(head.n_features_in_) + 1, dtype=np.uint64)
     rows = (numbers * np.uint64(2654435761) % np.uint64(2**32)).astype(np.float64) / 2**31 - 1
     values = getattr(head, method)(rows.reshape(ROWS, -1).astype(np.float32))
-    return method, [np.asarray(value) for value in (values if isinstance(values, list) else [values])]
+    return [np.asarray(value) for value in (values if isinstance(values, list) else [values])]
 
 
 def _same(value: Any, expected: Any) -> bool:
