@@ -39,17 +39,26 @@ def embed(
         A float tensor `[n, embedding_size]` on the body's device; an ordinary tensor, fit for training a head.
 
     Raises:
-        InputError: If the body returns NaN or infinity for a text.
+        InputError: If the body fails on a text, or returns NaN or infinity for one.
     """
     if not texts:
         return torch.zeros((0, embedding_size(body)), device=body.device)
-    embeddings = body.encode(
-        list(texts),
-        batch_size=batch_size,
-        normalize_embeddings=normalize,
-        convert_to_tensor=True,
-        show_progress_bar=show_progress_bar,
-    )
+    try:
+        embeddings = body.encode(
+            list(texts),
+            batch_size=batch_size,
+            normalize_embeddings=normalize,
+            convert_to_tensor=True,
+            show_progress_bar=show_progress_bar,
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except (IndexError, RuntimeError) as error:
+        msg = (
+            f"The body fails on the texts with {type(error).__name__}: {error}. If its tokenizer gives tokens that its "
+            "weights don't have, they don't belong together: download or save the model again."
+        )
+        raise InputError(msg) from error
     # encode works in inference mode, and autograd refuses the tensors made there.
     embeddings = embeddings.clone()
     finite = torch.isfinite(embeddings).all(dim=1)

@@ -262,6 +262,13 @@ def test_nan_from_the_body_is_found(body, texts, topics):
         model.fit(texts, topics)
 
 
+def test_a_tokenizer_of_another_body_is_found(body, texts, topics):
+    model = trained(body, texts, topics)
+    body[0].embedding = torch.nn.EmbeddingBag(3, 256)  # the tokenizer goes on giving 32,000 different tokens
+    with pytest.raises(InputError, match="don't belong together"):
+        model.predict(["anything"])
+
+
 class Scripted(LogisticRegression):
     """Returns what a test tells it to."""
 
