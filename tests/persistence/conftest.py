@@ -160,11 +160,6 @@ except SetFitError as error:
     result["kinds"] = [kind.__name__ for kind in type(error).__mro__]
 result["seconds"] = time.monotonic() - started
 assert "torch" not in sys.modules
-if {load!r} and "commit" in result:
-    from setfit_core.persistence import load_body, load_config, load_head
-    config = load_config(path)
-    result["head"] = type(load_head(path, config, device="cpu")[0]).__name__
-    result["numbers"] = load_body(path, device="cpu").encode("a film").tolist()
 print(json.dumps(result))
 """
 
@@ -173,8 +168,8 @@ print(json.dumps(result))
 def resolve(run_python, hub):
     """Resolve a model id in a new process, against the server or whatever `environment` says."""
 
-    def resolve(model_id="org/model", *, load=False, environment=None, prelude="", **options):
-        code = prelude + RESOLVE.format(model_id=model_id, options=options, load=load)
+    def resolve(model_id="org/model", *, environment=None, prelude="", **options):
+        code = prelude + RESOLVE.format(model_id=model_id, options=options)
         settings = {
             "HF_ENDPOINT": hub.url,
             "HF_HUB_OFFLINE": "0",

@@ -3,29 +3,26 @@
 import json
 
 import pytest
-from sklearn.linear_model import LogisticRegression
 
 PATIENCE = 10
 
 
 @pytest.fixture
-def saved(save, hub):
-    """A saved model on the hub, among files that nobody needs."""
-    folder = save(LogisticRegression())
-    unneeded = {"onnx/model.onnx": b"x", "tf_model.h5": b"x", "pytorch_model.bin": b"x", "model_head.pkl": b"x"}
-    hub.add("org/model", folder, **unneeded)
-    return folder
+def saved(hub):
+    """The names of a saved model, which is on the hub among files that nobody needs."""
+    names = ["config_setfit.json", "head/head.json", "head/head.skops", "model.safetensors", "modules.json"]
+    unneeded = ["onnx/model.onnx", "tf_model.h5", "pytorch_model.bin", "model_head.pkl"]
+    hub.add("org/model", **{name: f"content of {name}".encode() for name in [*names, *unneeded]})
+    return names
 
 
-def test_one_snapshot_serves_body_configuration_and_head(resolve, saved, hub, static_body):
-    result = resolve(load=True)
+def test_one_snapshot_serves_body_configuration_and_head(resolve, saved, hub, snapshot):
+    result = resolve()
     assert result["commit"] == hub.repositories["org/model"].resolve("main")
-    assert result["files"] == sorted(p.relative_to(saved).as_posix() for p in saved.rglob("*") if p.is_file())
-    assert result["head"] == "LogisticRegression"
-    assert result["numbers"] == static_body.encode("a film").tolist()
-    fetched = {line.rpartition("/")[2] for line in hub.requests if "/resolve/" in line}
-    assert not fetched & {"model.onnx", "tf_model.h5", "pytorch_model.bin", "model_head.pkl"}
-    assert not [line for line in hub.requests if "/resolve/main/" in line]  # everything from one commit
+    assert result["files"] == saved
+    assert {(snapshot() / name).read_text() for name in saved} == {f"content of {name}" for name in saved}
+    fetched = {line.partition("/resolve/")[2] for line in hub.requests if "/resolve/" in line}
+    assert fetched == {f"{result['commit']}/{name}" for name in saved}  # everything from one commit
 
 
 def test_what_was_fetched_is_there_without_the_hub(resolve, saved, hub, refused):
@@ -150,10 +147,10 @@ def test_a_repository_without_a_model(resolve, hub):
     assert not [line for line in hub.requests if "/resolve/" in line]
 
 
-def test_a_bare_name_means_the_sentence_transformers_organisation_first(resolve, hub, save):
-    folder = save(LogisticRegression())
-    hub.add("sentence-transformers/small", folder)
-    hub.add("small", folder)
+def test_a_bare_name_means_the_sentence_transformers_organisation_first(resolve, hub):
+    files = {"modules.json": b"[]", "model.safetensors": b"weights"}
+    hub.add("sentence-transformers/small", **files)
+    hub.add("small", **files)
     assert "files" in resolve("small")
     asked = [line for line in hub.requests if "small" in line]
     assert asked
@@ -181,7 +178,7 @@ def test_of_a_model_that_setfit_saved_the_head_is_fetched(resolve, saved, hub, r
     online = resolve()
     assert "model_head.pkl" in online["files"]
     assert not {"other/model_head.pkl", "head.joblib"}.intersection(online["files"])
-    assert (snapshot() / "model_head.pkl").read_bytes() == b"x"
+    assert (snapshot() / "model_head.pkl").read_bytes() == files["model_head.pkl"]
     assert resolve(environment={"HF_ENDPOINT": refused})["files"] == online["files"]
     (snapshot() / "model_head.pkl").unlink()
     assert "not completely" in resolve(environment={"HF_ENDPOINT": refused})["message"]

@@ -7,6 +7,7 @@ HF_HUB_DISABLE_XET=1, and then send large files by git-lfs.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import re
@@ -18,6 +19,7 @@ from urllib.parse import parse_qs, unquote
 LARGE = (".bin", ".safetensors", ".skops", ".ubj")
 
 
+@functools.lru_cache(maxsize=1000)
 def blob_id(name, content):
     """The id that the hub gives as ETag: sha256 for large files, else that of git."""
     if name.endswith(LARGE):
