@@ -29,9 +29,9 @@ WITNESS: Final = "witness.json"
 PROTOCOL: Final = 2
 #: A larger head takes more than 2 GB while it is loaded, since skops holds each array twice.
 MAX_BYTES: Final = 512 * 2**20
-#: Some 7,000 trees. skops takes 12 microseconds for an object, and Python a kilobyte.
-MAX_NODES: Final = 500_000
-_MAX_SCHEMA: Final = 320 * MAX_NODES
+#: Some 6,000 trees. skops takes up to 30 microseconds for an object, and Python a kilobyte.
+MAX_NODES: Final = 400_000
+_MAX_SCHEMA: Final = 400 * MAX_NODES
 _MAX_BRACES: Final = 2 * MAX_NODES
 _MAX_COMMAS: Final = 8 * MAX_NODES
 _MAX_DIRECTORY: Final = 16 * 2**20

@@ -89,6 +89,26 @@ def test_a_head_of_another_version_without_a_record_is_warned_about(saved_elsewh
         saved_elsewhere()
 
 
+def test_a_head_without_a_record_that_can_not_predict_says_so(saved_elsewhere, folder):
+    edit_members(folder / "head.skops", lambda members: members.pop("witness.json"))
+
+    def change(schema):
+        content = schema["content"]
+        del content["key_types"]["content"][[*content["content"]].index("coef_")]
+        del content["content"]["coef_"]
+
+    edit_schema(folder / "head.skops", change)
+    with pytest.raises(ModelFormatError, match=r"can't predict.*scikit-learn 1\.5\.0, and this is.*pip install"):
+        saved_elsewhere()
+
+
+def test_an_untrained_head_of_another_version_is_only_warned_about(folder):
+    record = write_head(folder, LogisticRegression(), None, None)
+    edit_schema(folder / "head.skops", from_another_version)
+    with pytest.warns(UserWarning, match="Nothing was recorded"):
+        read_head(folder, record, device="cpu")
+
+
 @pytest.mark.parametrize("witness", [b"", b"[" * 100_000, b"{}", b'{"method": "fit", "values": []}'])
 def test_a_damaged_record_is_refused(witness, saved_elsewhere, folder):
     edit_members(folder / "head.skops", lambda members: members.update({"witness.json": witness}))
