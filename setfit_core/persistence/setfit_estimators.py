@@ -41,7 +41,7 @@ def pickled_estimator(head: Any, codec: LabelCodec) -> bytes:
             "besides setfit. Save the model without setfit_compatible=True, or train it with a head of scikit-learn."
         )
     content = io.BytesIO()
-    joblib.dump(_as_setfit_reads(head, codec), content)
+    joblib.dump(_with_multi_class(_as_setfit_reads(head, codec)), content)
     return content.getvalue()
 
 
@@ -100,6 +100,21 @@ def _as_setfit_reads(head: Any, codec: LabelCodec) -> Any:
     else:
         understood = predicted == codec.classes
     return head if understood else _relabelled(head, predicted, codec.classes)
+
+
+def _with_multi_class(head: Any) -> Any:
+    """Return a copy whose logistic regressions have what scikit-learn before 1.8 needs to compute probabilities."""
+    from sklearn.linear_model import LogisticRegression
+
+    def lacking(head: Any) -> list[Any]:
+        parts = (head, *getattr(head, "estimators_", ()))
+        return [part for part in parts if type(part) is LogisticRegression and not hasattr(part, "multi_class")]
+
+    if lacking(head):
+        head = copy.deepcopy(head)
+        for regression in lacking(head):
+            regression.multi_class = "auto"
+    return head
 
 
 def _reads_strings(head: Any) -> bool:

@@ -437,6 +437,17 @@ def test_a_renamed_head_of_setfit_goes_back_under_its_new_names(folder_of, with_
     assert set(predicted) <= {"Film", "Sport", "Wetter"}
 
 
+def test_scikit_learn_before_1_8_finds_its_argument_in_what_is_written(trained, tmp_path):
+    single = trained("strings").save_pretrained(tmp_path / "single", setfit_compatible=True)
+    assert joblib.load(single / "model_head.pkl").multi_class == "auto"
+    several = trained("chain")
+    several.save_pretrained(tmp_path / "several", setfit_compatible=True)
+    parts = joblib.load(tmp_path / "several" / "model_head.pkl").estimators_
+    assert [part.multi_class for part in parts] == ["auto"] * 3
+    if "multi_class" not in LogisticRegression().get_params():
+        assert not hasattr(several.model_head.estimators_[0], "multi_class")
+
+
 class OwnHead(nn.Module):
     """A torch head that setfit doesn't know."""
 

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import struct
 import zlib
 from collections import OrderedDict
 from pathlib import Path
@@ -96,6 +97,20 @@ def test_tensors_come_back(dtype):
     expected = layer.weight.detach().view(torch.int16) if dtype == torch.bfloat16 else layer.weight.detach()
     np.testing.assert_array_equal(parameters["weight"].values, expected.numpy().view(bits))
     assert parameters["bias"].values.shape == (3,)
+
+
+def test_the_device_of_a_tensor_does_not_matter():
+    content = joblibs(torch.nn.Linear(4, 3, bias=False))
+    start = content.index(b"\x80\x02\x8a\n")  # a storage, behind the four bytes of its size
+    (size,) = struct.unpack("<I", content[start - 4 : start])
+    storage = content[start : start + size]
+    moved = storage.replace(b"X\x03\0\0\0cpu", b"X\x06\0\0\0cuda:0")
+    assert len(moved) == size + 3
+    content = content[: start - 4] + struct.pack("<I", size + 3) + moved + content[start + size :]
+    found = read_pickle(content, "head").state["_parameters"]["weight"]
+    assert found.values.shape == (4, 3)[::-1]
+    for device in ("cpu", "cuda:1"):
+        assert read_pickle(joblibs(torch.device(device)), "head") == device.partition(":")[0]
 
 
 def test_objects_become_records():
