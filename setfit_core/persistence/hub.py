@@ -99,11 +99,12 @@ class Hub:
         if not _COMMIT.fullmatch(commit) or (pinned and commit != self._revision):
             raise ValueError(f"{constants.ENDPOINT} answers with {commit!r} for a commit")
         listed = [sibling.rfilename for sibling in info.siblings or ()]
-        names = needed_files(listed) if len(listed) <= MAX_LISTED else listed
-        if len(names) > MAX_FILES:
+        names = needed_files(listed) if len(listed) <= MAX_LISTED else []
+        if len(listed) > MAX_LISTED or len(names) > MAX_FILES:
             raise ModelFormatError(
-                f"{self._named(repo_id)} holds {len(names)} files that a model could need; no model has more than "
-                f"{MAX_FILES}. Check the id, or download what you need and give the folder."
+                f"{self._named(repo_id)} holds {len(listed)} files; no repository of a model has more than "
+                f"{MAX_LISTED}, and {MAX_FILES} that could be loaded. Check the id, or download what you need and "
+                "give the folder."
             )
         if not set(names).intersection(MODEL_FILES):
             raise ModelFormatError(

@@ -313,11 +313,18 @@ def test_another_commit_than_the_one_asked_for_is_refused(resolve, hub, small_mo
     assert f"answers with '{newer}' for a commit" in result["message"]
 
 
-def test_more_files_than_a_model_has_are_not_fetched(resolve, hub):
-    hub.add("org/model", **FILES, **{f"data/{number}.json": b"" for number in range(10_000)})
+@pytest.mark.parametrize(("number", "name"), [(10_001, "data/{}.json"), (100_001, "onnx/{}.onnx")])
+def test_more_files_than_a_model_has_are_not_fetched(resolve, hub, number, name):
+    listed = [{"rfilename": name.format(place)} for place in range(number)]
+
+    def boast(handler, path):
+        handler.send_json({"_id": "1", "id": "org/model", "sha": "0" * 40, "tags": [], "siblings": listed})
+        return True
+
+    hub.fault = boast
     result = resolve()
     assert "ModelFormatError" in result["kinds"]
-    assert "holds 10006 files that a model could need" in result["message"]
+    assert f"holds {number} files" in result["message"]
     assert not [line for line in hub.requests if "/resolve/" in line]
 
 
