@@ -138,7 +138,7 @@ class UntrustedTypesError(ModelFormatError):
 
 
 class HubError(PersistenceError, OSError):
-    """A model could not be fetched: the hub is out of reach or has no such model."""
+    """A model could not be fetched or pushed: the hub is out of reach, refuses, or has no such model."""
 
 
 class ModelNotFoundError(HubError):

@@ -35,7 +35,7 @@ def tried(tmp_path_factory):
             sys.executable,
             str(HERE / "hostile" / "harness.py"),
             str(tmp_path_factory.mktemp("hostile")),
-            *topics,
+            *arguments,
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -9,19 +9,19 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-import setfit_core.model
+import setfit_core.saved
 from hostile.bait import command, marker
 
 
 def _on_loading(harm: Callable[[], object]) -> None:
     # Only the fork that made this folder goes on with the changed function.
-    load_body = setfit_core.model.load_body
+    load_body = setfit_core.saved.load_body
 
     def harmful(*arguments: object, **keywords: object) -> object:
         harm()
         return load_body(*arguments, **keywords)  # type: ignore[arg-type]  # passed through
 
-    setfit_core.model.load_body = harmful  # type: ignore[assignment]  # the harm of this case
+    setfit_core.saved.load_body = harmful  # type: ignore[assignment]  # the harm of this case
 
 
 def runs_a_command(folder: Path) -> None:
