@@ -41,12 +41,9 @@ def check_tree(tree: Any) -> None:
     """Check a decision tree: every node is reached once, from a node before it, and asks for a number that is there."""
     count = tree.node_count
     require(type(tree) is Tree and count >= 1, "a tree has no nodes")
-    require(tree.n_features >= 1 and tree.n_outputs >= 1, "a tree takes nothing, or gives nothing")
-    require(tree.max_n_classes >= 1 and int(tree.n_classes.min()) >= 1, "a tree has no classes")
     left, right = tree.children_left, tree.children_right
-    inner = left != -1
+    inner = left != -1  # the right child of a leaf is never asked for
     _check_children(left[inner], right[inner], np.flatnonzero(inner), count)
-    require(bool(np.all(right[~inner] == -1)), "a leaf of a tree has a child")
     features = tree.feature[inner]
     require(not len(features) or (features.min() >= 0 and features.max() < tree.n_features), "a tree leaves the text")
     require(_depth(left.tolist(), right.tolist()) <= tree.max_depth, "a tree is deeper than it says")

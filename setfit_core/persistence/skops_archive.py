@@ -385,7 +385,10 @@ def _said(state: dict[str, Any], loader: str, context: str) -> str:
 def _check_attributes(name: str, attributes: dict[str, Any]) -> None:
     """Refuse attributes that stand in front of what the class brings: methods, and constants it relies on."""
     module, _, qualified = name.rpartition(".")
-    of_class = _attributes_of(getattr(importlib.import_module(module), qualified))
+    try:
+        of_class = _attributes_of(getattr(importlib.import_module(module), qualified))
+    except (ImportError, AttributeError):
+        return  # not in this version: nothing will be built, and that says why
     for attribute in attributes:
         if attribute in of_class:
             raise DamagedFileError(f"a {name} brings {attribute!r}, which is a part of its class")

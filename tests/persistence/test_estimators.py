@@ -6,11 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn._loss.loss import HalfBinomialLoss
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import DistanceMetric
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neighbors import BallTree, KDTree, KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from setfit_core.errors import ModelFormatError, UntrustedTypesError
@@ -171,6 +177,125 @@ def test_a_head_is_checked_wherever_its_parts_are(embeddings, classes):
     for head in ([tree], {"a": (tree,)}, np.array([[tree, tree]], dtype=object), make_pipeline(StandardScaler(), tree)):
         with pytest.raises(ModelFormatError, match="texts of another width"):
             check_estimator_state(head, "head.skops")
+
+
+TRAINED = {
+    "tree": DecisionTreeClassifier(),
+    "forest": RandomForestClassifier(2),
+    "boosting": GradientBoostingClassifier(n_estimators=1),
+    "histogram": HistGradientBoostingClassifier(max_iter=1, min_samples_leaf=2),
+    "brute": KNeighborsClassifier(algorithm="brute"),
+    "kd_tree": KNeighborsClassifier(algorithm="kd_tree"),
+    "svc": SVC(),
+}
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "change", "reason"),
+    [
+        ("tree", "tree_", lambda tree: None, "has no tree"),
+        ("tree", "n_features_in_", lambda width: width + 1, "texts of another width"),
+        ("tree", "n_features_in_", float, "n_features_in_ is float"),
+        ("tree", "n_features_in_", bool, "n_features_in_ is bool"),
+        ("tree", "n_outputs_", lambda count: 2, "has other outputs"),
+        ("forest", "estimators_", tuple, "forest has no trees"),
+        ("forest", "estimators_", lambda trees: [LogisticRegression()], "forest has no trees"),
+        ("forest", "estimators_", lambda trees: [DecisionTreeClassifier()], "forest has no trees"),
+        ("forest", "n_features_in_", lambda width: width + 1, "texts of another width"),
+        ("forest", "n_outputs_", lambda count: 2, "other outputs than its forest"),
+        ("boosting", "estimators_", np.ravel, "boosting has no trees"),
+        ("boosting", "estimators_", lambda trees: trees[:0], "boosting has no trees"),
+        ("boosting", "estimators_", lambda trees: np.array([[LogisticRegression()] * 3]), "other than trees"),
+        ("boosting", "estimators_", lambda trees: np.array([[DecisionTreeClassifier()] * 3]), "has no tree"),
+        ("boosting", "n_features_in_", lambda width: width + 1, "texts of another width"),
+        ("boosting", "n_trees_per_iteration_", lambda count: 1, "other classes than trees"),
+        ("boosting", "classes_", lambda names: names[:2], "classes"),
+        ("boosting", "_loss", lambda loss: None, "loss of another task"),
+        ("boosting", "_loss", lambda loss: HalfBinomialLoss(), "loss of another task"),
+        ("boosting", "init_", lambda first: DummyClassifier(strategy="uniform").fit([[0]] * 3, [0, 1, 2]), "no prior"),
+        ("boosting", "init_", lambda first: DummyClassifier(strategy="prior").fit([[0]] * 2, [0, 1]), "other classes"),
+        ("histogram", "_in_fit", lambda value: True, "is being trained"),
+        ("histogram", "n_trees_per_iteration_", lambda count: 1, "other classes than trees"),
+        ("histogram", "_bin_mapper", lambda bins: None, "bins are of another width"),
+        ("histogram", "_predictors", tuple, "boosting has no trees"),
+        ("histogram", "_predictors", lambda rows: [rows[0][:1]], "other classes than trees"),
+        ("histogram", "_predictors", lambda rows: [[DecisionTreeClassifier()] * 3], "other than trees"),
+        ("brute", "metric", lambda metric: "precomputed", "computed by somebody else"),
+        ("brute", "_fit_X", list, "_fit_X is no array"),
+        ("brute", "_fit_X", np.ravel, "_fit_X has 1 dimensions"),
+        ("brute", "_fit_X", lambda data: data.astype(complex), "_fit_X is of the type complex"),
+        ("brute", "_fit_X", np.asfortranarray, "lie in the wrong order"),
+        ("brute", "n_neighbors", lambda count: 10**6, "more neighbours than there are"),
+        ("brute", "_fit_method", lambda method: "guess", "method is unknown"),
+        ("brute", "_fit_method", lambda method: "kd_tree", "tree is of another kind"),
+        ("brute", "_y", list, "_y is no array"),
+        ("brute", "_y", lambda labels: labels.astype(float), "_y is of the type float"),
+        ("brute", "_y", lambda labels: labels[:, None], "have no classes"),
+        ("brute", "outputs_2d_", lambda value: True, "have other classes"),
+        ("brute", "classes_", lambda names: names[:, None], "have no classes"),
+        ("kd_tree", "_tree", lambda tree: KDTree(np.zeros((60, 2))), "tree is of other neighbours"),
+        ("kd_tree", "_tree", lambda tree: BallTree(np.zeros((60, 32))), "tree is of another kind"),
+        ("kd_tree", "_tree", lambda tree: BinaryTreeOfNobody(np.zeros((60, 32))), "tree is of another kind"),
+        ("svc", "_sparse", lambda value: True, "are sparse"),
+        ("svc", "kernel", lambda kernel: len, "computed by somebody else"),
+        ("svc", "n_features_in_", lambda width: width + 1, "vectors are of another width"),
+        ("svc", "support_", lambda places: places[1:], "vectors are of another number"),
+        ("svc", "_probA", lambda values: np.zeros(1), "probabilities are of another number"),
+        ("svc", "_probA", lambda values: np.zeros(3), "probabilities are of another number"),
+    ],
+)
+def test_what_does_not_agree_is_refused(head, name, change, reason, embeddings, classes):
+    head = clone(TRAINED[head]).fit(embeddings, classes)
+    check_estimator_state(head, "head.skops")
+    setattr(head, name, change(getattr(head, name, None)))
+    with pytest.raises(ModelFormatError, match=reason):
+        check_estimator_state(head, "head.skops")
+
+
+class BinaryTreeOfNobody(KDTree):
+    """Not the type that it stands for."""
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "reason"),
+    [
+        (4, 0, "no leaves"),
+        (5, 3, "other nodes than it says"),
+        (6, 2, "other nodes than it says"),
+        (0, np.zeros((59, 32)), "points outside"),
+        (0, np.zeros((0, 32)), "no data"),
+        (11, DistanceMetric.get_metric("canberra"), "unknown distance"),
+        (11, DistanceMetric.get_metric("minkowski", p=3, w=np.ones(4)), "distance of another width"),
+        (12, np.ones(3), "other weights"),
+    ],
+)
+@pytest.mark.parametrize("kind", [KDTree, BallTree])
+def test_a_tree_of_neighbours_that_does_not_agree_is_refused(kind, part, value, reason, embeddings):
+    tree = kind(embeddings)
+    check_estimator_state(tree, "head.skops")
+    state = list(tree.__getstate__())
+    state[part] = value
+    tree.__setstate__(tuple(state))
+    with pytest.raises(ModelFormatError, match=reason):
+        check_estimator_state(tree, "head.skops")
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev", "minkowski"])
+def test_a_distance_of_false_power_is_refused(metric, embeddings):
+    distance = DistanceMetric.get_metric(metric, **({"p": 3} if metric == "minkowski" else {}))
+    tree = KDTree(embeddings, metric=distance)
+    check_estimator_state(tree, "head.skops")
+    _, vector, matrix = distance.__getstate__()
+    distance.__setstate__((-1.0, vector, matrix))
+    with pytest.raises(ModelFormatError, match="false distance"):
+        check_estimator_state(tree, "head.skops")
+
+
+def test_a_tree_that_is_deeper_than_it_says_is_refused(embeddings, classes):
+    head = DecisionTreeClassifier().fit(embeddings, classes)
+    head.tree_.max_depth = 1
+    with pytest.raises(ModelFormatError, match="deeper than it says"):
+        check_estimator_state(head, "head.skops")
 
 
 class Watched:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse
+import sklearn.calibration
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
@@ -27,12 +28,14 @@ from sklearn.ensemble import (
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier, OutputCodeClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
+from sklearn.semi_supervised import LabelPropagation, SelfTrainingClassifier
 from sklearn.svm import SVC, LinearSVC, NuSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import all_estimators
@@ -54,7 +57,6 @@ SETTINGS = {
     ),
     "BaggingClassifier, neighbours": BaggingClassifier(KNeighborsClassifier(), n_estimators=3, random_state=0),
     "CalibratedClassifierCV, isotonic": CalibratedClassifierCV(LinearSVC(), method="isotonic", cv=2),
-    "CalibratedClassifierCV, temperature": CalibratedClassifierCV(LogisticRegression(), method="temperature", cv=2),
     "ClassifierChain": ClassifierChain(LogisticRegression()),
     "ClassifierChain, trees": ClassifierChain(DecisionTreeClassifier()),
     "DecisionTreeClassifier, leaves": DecisionTreeClassifier(max_leaf_nodes=5, max_features=2, random_state=0),
@@ -62,6 +64,7 @@ SETTINGS = {
     "DecisionTreeClassifier, stump": DecisionTreeClassifier(max_depth=1),
     "DecisionTreeClassifier, weights": DecisionTreeClassifier(class_weight={0: 1.0, 1: 2.0, 2: 1.0}),
     "ExtraTreesClassifier, bootstrap": ExtraTreesClassifier(4, bootstrap=True, oob_score=False, random_state=0),
+    "FixedThresholdClassifier, two": FixedThresholdClassifier(LogisticRegression(), threshold=0.4),
     "GaussianProcessClassifier, kernels": GaussianProcessClassifier(1.0 * RBF() + WhiteKernel()),
     "GradientBoostingClassifier, two": GradientBoostingClassifier(n_estimators=3, subsample=0.5, random_state=0),
     "GradientBoostingClassifier, exponential": GradientBoostingClassifier(n_estimators=3, loss="exponential"),
@@ -73,6 +76,7 @@ SETTINGS = {
     "HistGradientBoostingClassifier, early": HistGradientBoostingClassifier(max_iter=3, early_stopping=True),
     "KNeighborsClassifier, cosine": KNeighborsClassifier(metric="cosine"),
     "KNeighborsClassifier, several outputs": KNeighborsClassifier(weights="distance"),
+    "LabelPropagation, neighbours": LabelPropagation(kernel="knn"),
     "MLPClassifier, layers": MLPClassifier((8, 4), max_iter=10, random_state=np.random.RandomState(3)),
     "MLPClassifier, lbfgs": MLPClassifier((4,), solver="lbfgs", max_iter=20, random_state=0),
     "MLPClassifier, sgd": MLPClassifier((4,), solver="sgd", max_iter=5, early_stopping=True, random_state=0),
@@ -91,6 +95,7 @@ SETTINGS = {
     "SVC, poly": SVC(kernel="poly", degree=2, probability=True, random_state=0),
     "SVC, sigmoid": SVC(kernel="sigmoid", break_ties=True),
     "SVC, two": SVC(probability=True, random_state=0),
+    "SelfTrainingClassifier": SelfTrainingClassifier(LogisticRegression()),
     "StackingClassifier": StackingClassifier([("a", LogisticRegression()), ("b", DecisionTreeClassifier())], cv=2),
     "VotingClassifier": VotingClassifier([("a", KNeighborsClassifier()), ("b", RandomForestClassifier(2))]),
     "VotingClassifier, soft": VotingClassifier(
@@ -112,6 +117,10 @@ SETTINGS = {
         )
     },
 }
+if hasattr(sklearn.calibration, "_TemperatureScaling"):  # since scikit-learn 1.8
+    SETTINGS["CalibratedClassifierCV, temperature"] = CalibratedClassifierCV(
+        LogisticRegression(), method="temperature", cv=2
+    )
 #: What these need to know, they don't ask of `fit`: a base estimator, two classes, counts, or the caller's trust.
 ASKED_ELSEWHERE = {
     *("ClassifierChain", "MultiOutputClassifier", "StackingClassifier", "VotingClassifier", "SelfTrainingClassifier"),
@@ -140,6 +149,8 @@ def back(folder):
 def targets(name, classes, label_rows):
     if name.startswith(("ClassifierChain", "MultiOutput")) or "several outputs" in name:
         return label_rows
+    if name == "SelfTrainingClassifier":
+        return classes - 1  # -1 is a text without a label
     return classes > 0 if name.endswith((", two", ", exponential")) else classes
 
 
@@ -256,7 +267,7 @@ def test_plain_attributes_of_a_class_of_the_users_own_need_no_further_trust(back
         (operator.attrgetter("a"), r"operator\.attrgetter"),
         (scipy.sparse.eye(2).tocsr(), r"scipy\.sparse\._csr\.csr_matrix"),
         (LogisticRegression().fit, r"LogisticRegression\.fit"),
-        (datetime.timezone.utc, r"datetime\.timezone"),
+        (datetime.timedelta(1), r"datetime\.timedelta"),
         (Exception, r"builtins\.Exception"),
         (np.dtype("f4"), r"numpy\.dtype"),
         (LinearRegression(), "LinearRegression"),

@@ -102,6 +102,12 @@ def test_a_head_without_a_record_that_can_not_predict_says_so(saved_elsewhere, f
         saved_elsewhere()
 
 
+def test_a_class_that_this_version_lacks_is_told_from_damage(saved_elsewhere, monkeypatch):
+    monkeypatch.delattr("sklearn.linear_model._logistic.LogisticRegression")
+    with pytest.raises(ModelFormatError, match=r"LogisticRegression'.*saved with scikit-learn 1\.5\.0, and this is"):
+        saved_elsewhere()
+
+
 def test_an_untrained_head_of_another_version_is_only_warned_about(folder):
     record = write_head(folder, LogisticRegression(), None, None)
     edit_schema(folder / "head.skops", from_another_version)
