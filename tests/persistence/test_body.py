@@ -255,10 +255,13 @@ def test_a_snapshot_reads_no_other_blobs(tmp_path):
     (snapshot / "tokenizer.json").symlink_to(store)
     with pytest.raises(ModelFormatError, match=r"tokenizer\.json is a link to .*outside of the model folder"):
         load_body(snapshot, device="cpu")
-    renamed = (tmp_path / "hub").rename(tmp_path / "other")
-    shutil.move(renamed / "models--somebody--model", renamed / "model")
+
+
+def test_a_folder_that_only_looks_like_a_snapshot_reads_nothing_else(tmp_path):
+    repository = snapshot_in_a_cache(tmp_path / "hub").parent.parent
+    renamed = repository.rename(repository.with_name("model"))
     with pytest.raises(ModelFormatError, match="outside of the model folder"):
-        load_body(renamed / "model" / "snapshots" / ("0" * 40), device="cpu")
+        load_body(renamed / "snapshots" / ("0" * 40), device="cpu")
 
 
 def test_links_inside_the_folder_and_what_nobody_reads_are_no_matter(folder, tmp_path):
@@ -312,12 +315,17 @@ REASONS = {
     body_size_cases.lstm_of_any_size: r"lstm_config\.json describes a module of .* numbers",
     body_size_cases.cnn_of_any_size: r"cnn_config\.json describes a module of .* numbers",
     body_size_cases.word_vectors_unfolded: "unfolds 1 word vectors to 100000",
+    body_size_cases.modules_by_the_million: "lists 100000 modules",
+    body_size_cases.module_many_times: "loads the folder '' more than once",
     body_size_cases.json_with_two_meanings: "the key 'model_args' is there twice",
     body_size_cases.json_nested_too_deeply: r"config\.json isn't valid JSON",
     body_size_cases.header_longer_than_the_file: "its header claims",
     body_size_cases.header_of_tensors_that_overlap: "overlap or leave gaps",
     body_size_cases.weights_that_are_not_finite: "no row of finite numbers",
     body_size_cases.tokenizer_that_makes_texts_longer: "make a text up to .* times longer",
+    body_size_cases.tokenizer_that_makes_texts_longer_by_bytes: "make a text up to .* times longer",
+    body_size_cases.tokenizer_that_makes_texts_longer_by_a_charsmap: "make a text up to .* times longer",
+    body_size_cases.tokenizer_that_adds_tokens: "adds 1000000 characters or tokens",
     body_size_cases.tokenizer_that_pads: r"'padding\.strategy\.Fixed': 10000000000",
     body_size_cases.tokenizer_that_aborts: "'precompiled_charsmap' that claims 4294967295 bytes",
     body_size_cases.tokenizer_that_panics: "PanicException",
