@@ -46,6 +46,10 @@ _PARAMETERS: Final = (
 )
 #: How often the arrays of a file may be copied in all: pickles share what is equal, within reason.
 _COPIES: Final = 16
+#: More classes than this fit into no head that setfit could train, and each costs an object or more.
+MAX_CLASSES: Final = 100_000
+#: A OneVsRestClassifier has an estimator for each class.
+MAX_ESTIMATORS: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -114,11 +118,17 @@ class _Conversion:
 
     # Reading checked values
 
+    def copy(self, size: int) -> None:
+        """Count bytes that are copied."""
+        self.copies_left -= size
+        if self.copies_left < 0:
+            raise self.damaged("it uses the same values many times over")
+
     def state(self, value: Any, *names: str) -> Mapping[str, Any]:
         """Return the attributes of a record; every record becomes an object once."""
         if type(value) is not Record or value.name not in names:
             found = value.name if type(value) is Record else type(value).__name__
-            raise self.damaged(f"there is a {found} where a {' or '.join(names)} belongs")
+            raise self.damaged(f"{found} stands where {' or '.join(names)} belongs")
         if id(value) in self.taken or not isinstance(value.state, dict):
             raise self.damaged(f"a {value.name} has no attributes of its own")
         self.taken.add(id(value))
@@ -128,9 +138,7 @@ class _Conversion:
         """Return a copy of an array of these kinds of elements, in the byte order of this machine."""
         if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds:
             raise self.damaged(f"{what} is no array of the right type")
-        self.copies_left -= value.nbytes
-        if self.copies_left < 0:
-            raise self.damaged("it uses the same array many times over")
+        self.copy(value.nbytes)
         return value.astype(value.dtype.newbyteorder("="), order="K", copy=True)
 
     def floats(self, value: Any, what: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -149,15 +157,19 @@ class _Conversion:
     def classes(self, value: Any) -> npt.NDArray[Any]:
         """Return what a classifier predicts: at least two different labels, sorted."""
         array = self.array(value, "classes_", "biufUO")
+        if array.ndim != 1 or not 2 <= len(array) <= MAX_CLASSES:
+            raise self.damaged(f"classes_ has the shape {list(array.shape)}")
         if array.dtype.kind == "O":
             if not all(type(label) is str for label in array.tolist()):
                 raise self.damaged("classes_ holds something other than labels")
+            # NumPy gives each text as much room as the longest one takes.
+            self.copy(len(array) * max(map(len, array.tolist())) * 4)
             array = np.array(array.tolist(), dtype=str)
         try:
             labels = array.tolist()  # not every 32 bits are a character
         except (SystemError, ValueError) as error:
             raise self.damaged("classes_ holds text that is none") from error
-        if array.ndim != 1 or len(labels) < 2 or not all(a < b for a, b in itertools.pairwise(labels)):
+        if not all(a < b for a, b in itertools.pairwise(labels)):
             raise self.damaged("classes_ is not a sorted list of different labels")
         return array
 
@@ -191,7 +203,7 @@ class _Conversion:
         }
         if type(value) is not Record or value.name not in builders:
             found = value.name if type(value) is Record else type(value).__name__
-            raise self.damaged(f"it holds a {found}, which is no head")
+            raise self.damaged(f"what it holds is of the type {found}, which is no head")
         return builders[value.name](value)
 
     def logistic(self, value: Any, *, binary: bool = False) -> Any:
@@ -278,6 +290,8 @@ class _Conversion:
         from sklearn.base import clone
         from sklearn.multiclass import OneVsRestClassifier
 
+        if len(fitted.classes_) > MAX_ESTIMATORS:
+            raise self.damaged(f"{len(fitted.classes_)} classes, one against the rest, are too many")
         parts = []
         for row in range(len(fitted.classes_)):
             part = clone(fitted)
@@ -400,6 +414,8 @@ class _Conversion:
             raise self.damaged("a linear layer has other parameters than it should")
         weight = self.tensor(parameters["weight"], 2)
         bias = None if parameters.get("bias") is None else self.tensor(parameters["bias"], 1)
+        if weight.shape[0] > MAX_CLASSES:
+            raise self.damaged(f"a SetFitHead has {weight.shape[0]} outputs")
         if bias is not None and (bias.shape[0] != weight.shape[0] or bias.dtype != weight.dtype):
             raise self.damaged("the weight and the bias of a linear layer don't fit together")
         temperature, eps = state.get("temperature", 1.0), state.get("eps", 1e-5)

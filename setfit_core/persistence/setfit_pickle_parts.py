@@ -209,7 +209,7 @@ def check_scalars(values: Sequence[Any]) -> Sequence[Any]:
     """Return values that are hashed or compared; the hash of nested tuples takes forever, or the whole C stack."""
     for value in values:
         if value is not None and type(value) not in (str, int, float, bool):
-            raise Malformed(f"a {type(value).__name__} stands where a head has a string or a number")
+            raise Malformed(f"something of the type {type(value).__name__} stands where a string or a number belongs")
     return values
 
 

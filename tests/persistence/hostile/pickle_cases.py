@@ -549,6 +549,20 @@ def classes_that_are_no_text(folder: Path) -> None:
     _put(folder, _dumped(_logistic(classes_=np.array([1, 0x7FFFFFFF, 0x7FFFFFFE], dtype="<u4").view("<U1"))))
 
 
+def classes_beyond_all_measure(folder: Path) -> None:
+    _put(folder, _dumped(_logistic(classes_=np.arange(12_000_000, dtype="<u4"), coef_=np.zeros((12_000_000, 1)))))
+
+
+def classes_one_against_the_rest(folder: Path) -> None:
+    many = {"classes_": np.arange(90_000), "coef_": np.zeros((90_000, 1)), "intercept_": np.zeros(90_000)}
+    _put(folder, _dumped(_logistic(multi_class="ovr", n_features_in_=1, **many)))
+
+
+def classes_as_wide_as_the_widest(folder: Path) -> None:
+    names = ["a" * 1_000_000, *(f"b{number:05}" for number in range(400))]
+    _put(folder, _dumped(_logistic(classes_=np.array(names, dtype=object))))
+
+
 def one_class(folder: Path) -> None:
     _put(folder, _dumped(_logistic(2, classes_=np.array([0]))))
 
@@ -627,6 +641,10 @@ def tensor_of_whole_numbers(folder: Path) -> None:
 
 def tensor_not_finite(folder: Path) -> None:
     _put(folder, _linear(_layer_with(torch.full((3, 4), torch.inf))))
+
+
+def tensor_of_outputs_beyond_all_measure(folder: Path) -> None:
+    _put(folder, _linear(lambda layer: layer.__init__(1, 30_000_000, bias=False)))  # type: ignore[misc]  # a new one
 
 
 def tensor_of_another_shape(folder: Path) -> None:
@@ -742,6 +760,9 @@ CASES: tuple[Case, ...] = (
     classes_not_sorted,
     classes_twice,
     classes_that_are_no_text,
+    classes_beyond_all_measure,
+    classes_one_against_the_rest,
+    classes_as_wide_as_the_widest,
     one_class,
     order_of_labels_beyond_them,
     fewer_estimators_than_labels,
@@ -753,6 +774,7 @@ CASES: tuple[Case, ...] = (
     tensor_expanded_to_a_terabyte,
     tensor_of_whole_numbers,
     tensor_not_finite,
+    tensor_of_outputs_beyond_all_measure,
     tensor_of_another_shape,
     tensor_with_a_hook,
     temperature_of_zero,
