@@ -19,6 +19,9 @@ from setfit_core.errors import ModelFormatError, PersistenceError
 CONFIG_LIMIT: Final = 16 * 2**20
 #: Objects and lists inside one another; the libraries that read the same files recurse.
 JSON_DEPTH: Final = 64
+#: Values, and among them objects and lists. One takes up to 20 times the bytes that it has in the file.
+VALUES_LIMIT: Final = 3_000_000
+CONTAINERS_LIMIT: Final = 2_000_000
 #: Entries of a model folder, with everything below it.
 ENTRY_LIMIT: Final = 100_000
 FOLDER_DEPTH: Final = 32
@@ -52,6 +55,11 @@ def read_json_object(path: Path, limit: int = CONFIG_LIMIT) -> dict[str, Any]:
 def read_json(path: Path, limit: int = CONFIG_LIMIT) -> Any:
     """Read JSON of any kind; otherwise as `read_json_object`."""
     data = read_bytes(path, limit)
+    if data.count(b",") > VALUES_LIMIT or data.count(b"[") + data.count(b"{") > CONTAINERS_LIMIT:
+        raise ModelFormatError(
+            f"{path} holds more than {VALUES_LIMIT} values, or {CONTAINERS_LIMIT} objects and lists, which no model "
+            "needs there. It is damaged or means harm; download the model again from a source that you trust."
+        )
     try:
         return parse_json(data)
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, a key twice, or nested beyond reason

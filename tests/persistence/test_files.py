@@ -8,9 +8,11 @@ import pytest
 from setfit_core.errors import ModelFormatError
 from setfit_core.persistence.files import (
     CONFIG_LIMIT,
+    CONTAINERS_LIMIT,
     ENTRY_LIMIT,
     FOLDER_DEPTH,
     JSON_DEPTH,
+    VALUES_LIMIT,
     check_folder,
     read_json,
     read_json_object,
@@ -56,6 +58,13 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
         file.truncate(100 * CONFIG_LIMIT)
     with pytest.raises(ModelFormatError, match="more than 16 MB"):
         read_json_object(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("values", [b"0," * VALUES_LIMIT + b"0,0", b"[" * CONTAINERS_LIMIT + b"]"])
+def test_more_values_than_a_model_needs_are_not_read(tmp_path, values):
+    (tmp_path / "a.json").write_bytes(b"[" + values + b"]")
+    with pytest.raises(ModelFormatError, match="more than 3000000 values, or 2000000 objects and lists"):
+        read_json(tmp_path / "a.json")
 
 
 def test_what_is_no_file_is_not_read(tmp_path):
