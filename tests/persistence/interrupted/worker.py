@@ -37,7 +37,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from setfit_core import SetFitModel
 from setfit_core.errors import PersistenceError
-from setfit_core.persistence.swap import read_whole
+from setfit_core.persistence import read_whole
 
 WORDS = ["[UNK]", *(f"word{number}" for number in range(1000))]
 TEXTS = ["word1 word2", "word3", "word4 word5 word6", "word7", "word8 word9", "word10"]
@@ -67,12 +67,12 @@ def behaviour(of: SetFitModel) -> tuple[Any, ...]:
 EXPECTED: dict[tuple[Any, ...], str] = {}
 
 
-def look(path: Path) -> str:
+def look(path: Path, load: Callable[[Path], SetFitModel] = SetFitModel.from_pretrained) -> str:
     """Load what is at the path and say which of the models it is."""
     if not path.exists() and not any(path.parent.glob(f".{path.name}.*.saving/old")):
         return "nothing"
     try:
-        return EXPECTED.get(read_whole(path, lambda folder: behaviour(SetFitModel.from_pretrained(folder))), "mixture")
+        return EXPECTED.get(behaviour(load(path)), "mixture")
     except Exception:
         return traceback.format_exc()
 
@@ -216,7 +216,8 @@ def together(directory: Path, *, by_hand: bool, saves: int) -> dict[str, Any]:
     found: collections.Counter[str] = collections.Counter()
     ended = []
     while children:
-        found[look(path)] += 1
+        # Finding the folder is a look at the path of its own, before it is read.
+        found[look(path, lambda path: read_whole(path, SetFitModel.from_pretrained))] += 1
         child, status = os.waitpid(-1, os.WNOHANG)
         if child:
             children.remove(child)
