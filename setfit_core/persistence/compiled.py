@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from sklearn.neighbors import BallTree, KDTree
+from sklearn.neighbors import BallTree
 from sklearn.tree._tree import Tree
 
 _POWERS: Final = {"EuclideanDistance64": 2.0, "ManhattanDistance64": 1.0, "ChebyshevDistance64": np.inf}
@@ -67,7 +67,6 @@ def check_predictor(predictor: Any) -> None:
 def check_index_tree(tree: Any) -> None:
     """Check a k-d tree or ball tree: all its nodes lie in its arrays, and their distance is one of its own width."""
     kind = "ball tree" if type(tree) is BallTree else "k-d tree"
-    require(type(tree) in (BallTree, KDTree), f"a {kind} is of another type")
     data, indices, nodes, bounds, leaf_size, levels, count, *_, metric, weights = tree.__getstate__()
     samples, width = data.shape
     require(samples >= 1 and width >= 1, f"a {kind} has no data")

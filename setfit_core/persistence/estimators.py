@@ -275,7 +275,6 @@ def _check_neighbors(state: dict[str, Any]) -> None:
         "its neighbours have no classes",
     )
     columns = labels.reshape(len(labels), -1)
-    require(columns.shape[1] == len(outputs), "its neighbours have other classes")
     require(bool(state.get("outputs_2d_")) == (labels.ndim == 2), "its neighbours have other classes")
     for column, names in zip(columns.T, outputs, strict=True):
         require(isinstance(names, np.ndarray) and names.ndim == 1, "its neighbours have no classes")

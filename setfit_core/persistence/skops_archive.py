@@ -182,7 +182,7 @@ class Archive:
             # skops calls this one type, whatever type the file says.
             self._name(skops_types.TREE, trusted=True)
             self._name(name, trusted=name == skops_types.TREE)
-            return self._reduced(state, "", depth)
+            return self._reduced(state, "tree", depth)
         if loader == "LossNode":
             self._name(name, trusted=name in skops_types.LOSSES)
             return self._reduced(state, "loss", depth)
@@ -296,6 +296,8 @@ class Archive:
         if not isinstance(arguments, dict) or arguments.get("__loader__") != "TupleNode":
             raise DamagedFileError("an object is built from no arguments")
         content = state.get("content")
+        if context == "tree":
+            self._tree_arrays(content, _list(arguments.get("content")))
         if context == "loss":
             if not isinstance(content, dict) or content.get("content"):
                 raise DamagedFileError("a loss has a state")
@@ -305,6 +307,16 @@ class Archive:
             ):
                 raise DamagedFileError("a loss is built from something other than numbers")
         return self._node(content, context, depth) + self._node(arguments, context, depth)
+
+    def _tree_arrays(self, content: object, arguments: list[Any]) -> None:
+        """Look at the arrays of a tree, whose code reads their sides before it asks whether they have any."""
+        attributes = _dict(_dict(content).get("content"))
+        arrays = [*arguments[1:2], attributes.get("nodes"), attributes.get("values")]
+        for array, sides in zip(arrays, (1, 1, 3), strict=True):
+            state = _dict(array)
+            kind = (state.get("__module__"), state.get("__class__"), state.get("type"))
+            if kind != ("numpy", "ndarray", "numpy") or len(self._header(self._file(state))) != sides:
+                raise DamagedFileError("a tree is not made of arrays")
 
     def _other(self, state: dict[str, Any], loader: str, name: str, depth: int) -> int:
         """Look at what is built by a loader that only the caller's trust can let pass."""
@@ -376,6 +388,8 @@ def _said(state: dict[str, Any], loader: str, context: str) -> str:
     """Return what all appearances of one number must agree in, besides their type."""
     if loader == "JsonNode":
         return _text(state, "content")
+    if loader == "NdArrayNode":
+        return f"{state.get('type')} {state.get('file')}"
     if loader not in ("DictNode", "ListNode", "TupleNode"):
         return ""
     # Python has one empty tuple, which appears everywhere.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn._loss.link import LogitLink
 from sklearn._loss.loss import HalfBinomialLoss
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
@@ -18,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree._tree import Tree
 
 from setfit_core.errors import ModelFormatError, UntrustedTypesError
 from setfit_core.persistence.estimators import check_estimator_state
@@ -36,7 +38,10 @@ REASONS = {
     "tree_in_a_circle": "meet twice",
     "tree_that_asks_behind_the_text": "leaves the text",
     "tree_that_asks_before_the_text": "leaves the text",
-    "tree_without_nodes": "no nodes",
+    "tree_without_nodes": "a dict is a NoneType",
+    "tree_of_an_array_without_sides": "not made of arrays",
+    "tree_of_an_array_that_is_another_one": "stands for two objects",
+    "tree_of_numbers_instead_of_arrays": "not made of arrays",
     "tree_of_another_width": "texts of another width",
     "tree_that_says_no_width": "n_features_in_ is NoneType",
     "tree_that_is_the_head": "a Tree stands where none belongs",
@@ -179,6 +184,26 @@ def test_a_head_is_checked_wherever_its_parts_are(embeddings, classes):
             check_estimator_state(head, "head.skops")
 
 
+def with_sets(predictor, sets):
+    predictor.raw_left_cat_bitsets = sets
+    return predictor
+
+
+def with_outputs(first):
+    first.n_outputs_ = 2
+    return first
+
+
+def with_link(loss, link):
+    loss.link = link
+    return loss
+
+
+def without_nodes(predictor):
+    predictor.nodes = predictor.nodes[:0]
+    return predictor
+
+
 TRAINED = {
     "tree": DecisionTreeClassifier(),
     "forest": RandomForestClassifier(2),
@@ -210,16 +235,21 @@ TRAINED = {
         ("boosting", "n_features_in_", lambda width: width + 1, "texts of another width"),
         ("boosting", "n_trees_per_iteration_", lambda count: 1, "other classes than trees"),
         ("boosting", "classes_", lambda names: names[:2], "classes"),
+        ("boosting", "estimators_", lambda trees: trees[:, :2], "other classes than trees"),
+        ("boosting", "init_", lambda first: with_outputs(first), "other classes"),
         ("boosting", "_loss", lambda loss: None, "loss of another task"),
         ("boosting", "_loss", lambda loss: HalfBinomialLoss(), "loss of another task"),
         ("boosting", "init_", lambda first: DummyClassifier(strategy="uniform").fit([[0]] * 3, [0, 1, 2]), "no prior"),
         ("boosting", "init_", lambda first: DummyClassifier(strategy="prior").fit([[0]] * 2, [0, 1]), "other classes"),
+        ("boosting", "_loss", lambda loss: with_link(loss, LogitLink()), "link of another task"),
+        ("histogram", "_predictors", lambda rows: [[with_sets(rows[0][0], np.zeros((1, 4), "u4"))] * 3], "no set of"),
         ("histogram", "_in_fit", lambda value: True, "is being trained"),
         ("histogram", "n_trees_per_iteration_", lambda count: 1, "other classes than trees"),
         ("histogram", "_bin_mapper", lambda bins: None, "bins are of another width"),
         ("histogram", "_predictors", tuple, "boosting has no trees"),
         ("histogram", "_predictors", lambda rows: [rows[0][:1]], "other classes than trees"),
         ("histogram", "_predictors", lambda rows: [[DecisionTreeClassifier()] * 3], "other than trees"),
+        ("histogram", "_predictors", lambda rows: [[without_nodes(rows[0][0])] * 3], "has no nodes"),
         ("brute", "metric", lambda metric: "precomputed", "computed by somebody else"),
         ("brute", "_fit_X", list, "_fit_X is no array"),
         ("brute", "_fit_X", np.ravel, "_fit_X has 1 dimensions"),
@@ -289,6 +319,18 @@ def test_a_distance_of_false_power_is_refused(metric, embeddings):
     distance.__setstate__((-1.0, vector, matrix))
     with pytest.raises(ModelFormatError, match="false distance"):
         check_estimator_state(tree, "head.skops")
+
+
+def test_a_tree_with_a_circle_beside_it_is_refused(embeddings, classes):
+    head = DecisionTreeClassifier(max_leaf_nodes=3).fit(embeddings, classes)
+    state = head.tree_.__getstate__()
+    state["nodes"]["left_child"] = [1, -1, -1, 3, -1]
+    state["nodes"]["right_child"] = [2, -1, -1, 4, -1]
+    state["nodes"]["feature"] = 0
+    head.tree_ = Tree(32, np.array([3]), 1)
+    head.tree_.__setstate__(state)
+    with pytest.raises(ModelFormatError, match="runs in a circle"):
+        check_estimator_state(head, "head.skops")
 
 
 def test_a_tree_that_is_deeper_than_it_says_is_refused(embeddings, classes):

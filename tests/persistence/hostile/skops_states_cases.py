@@ -15,7 +15,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from hostile.skops_maker import attributes_of, container, numbers, plain, replace, states, trained
+from hostile.skops_maker import attributes_of, container, npy, numbers, plain, replace, states, trained
 
 FAR = 2**40
 
@@ -61,6 +61,30 @@ def tree_without_nodes(folder: Path) -> None:
     file = trained(folder, DecisionTreeClassifier())
     tree = file.objects("Tree")[0]
     tree["content"].update(content={}, key_types=container("list", []))
+    file.save(folder)
+
+
+def tree_of_numbers_instead_of_arrays(folder: Path) -> None:
+    file = trained(folder, RandomForestClassifier(3, random_state=0))
+    tree, number = file.objects("Tree")[0], f"{next(numbers)}.npy"
+    file.members[number] = npy(np.int64(1))
+    state = {"__class__": "int64", "__module__": "numpy", "__loader__": "NdArrayNode", "type": "numpy"}
+    attributes_of(tree)["nodes"] = {**state, "file": number, "__id__": next(numbers)}
+    file.save(folder)
+
+
+def tree_of_an_array_without_sides(folder: Path) -> None:
+    _tree(folder, lambda nodes: np.array(1))
+
+
+def tree_of_an_array_that_is_another_one(folder: Path) -> None:
+    file = trained(folder, RandomForestClassifier(3, random_state=0))
+    number = next(numbers)
+    file.members[f"{number}.npy"] = npy(np.array(1))
+    attributes = attributes_of(file.schema)
+    state = {"__class__": "ndarray", "__module__": "numpy", "__loader__": "NdArrayNode", "type": "numpy"}
+    attributes["n_estimators"] = {**state, "file": f"{number}.npy", "__id__": number}
+    attributes_of(file.objects("Tree")[0])["nodes"]["__id__"] = number
     file.save(folder)
 
 
@@ -308,6 +332,9 @@ CASES = (
     tree_that_asks_behind_the_text,
     tree_that_asks_before_the_text,
     tree_without_nodes,
+    tree_of_numbers_instead_of_arrays,
+    tree_of_an_array_without_sides,
+    tree_of_an_array_that_is_another_one,
     tree_of_another_width,
     tree_that_says_no_width,
     tree_that_is_the_head,
