@@ -213,7 +213,7 @@ def _workspace(target: Path) -> Iterator[Path]:
                 _clear(workspace, target)
             return
         finally:
-            os.close(lock)
+            _unlock(lock, workspace)
     raise PersistenceError(f"Nothing can be written beside {target}: whatever is made there is removed at once.")
 
 
@@ -231,7 +231,7 @@ def _sweep(target: Path) -> None:
                 if _try_lock(lock):
                     _clear(workspace, target)
             finally:
-                os.close(lock)
+                _unlock(lock, workspace)
 
 
 def _clear(workspace: Path, target: Path) -> None:
@@ -256,6 +256,18 @@ def _clear(workspace: Path, target: Path) -> None:
             # The lock comes last: without it, nobody would ever remove the rest.
             if entry.name != _LOCK:
                 shutil.rmtree(entry, ignore_errors=True)
+    if sys.platform != "win32":
+        _remove_emptied(workspace)
+
+
+def _unlock(lock: int, workspace: Path) -> None:
+    os.close(lock)
+    if sys.platform == "win32":
+        _remove_emptied(workspace)  # no open file can be removed there
+
+
+def _remove_emptied(workspace: Path) -> None:
+    with contextlib.suppress(OSError):
         if [entry.name for entry in workspace.iterdir()] == [_LOCK]:
             (workspace / _LOCK).unlink()
             workspace.rmdir()
