@@ -333,6 +333,7 @@ REASONS = {
     "archive_that_is_cut_off": "cut off",
     "archive_with_paths": "which skops doesn't write",
     "archive_with_a_member_twice": "'schema.json' twice",
+    "archive_with_a_second_end_in_its_comment": "no archive",
     "archive_with_another_name_inside": "BadZipFile",
     "archive_that_is_encrypted": "is encrypted",
     "archive_that_is_a_bomb": "is compressed",
@@ -392,4 +393,7 @@ def test_what_can_not_be_read_back_is_not_saved(folder, monkeypatch):
     head = SVC(kernel="precomputed").fit(np.eye(4), [0, 1, 0, 1])
     with pytest.raises(UnsavableHeadError, match="kernel is computed by somebody else"):
         write_head(folder, head, None, None)
+    monkeypatch.setattr("setfit_core.persistence.skops_archive.MAX_BYTES", 1000)
+    with pytest.raises(UnsavableHeadError, match="no more than 1,000 are read"):
+        write_head(folder, LogisticRegression(), None, None)
     assert not list(folder.iterdir())

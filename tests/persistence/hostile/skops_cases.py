@@ -42,6 +42,11 @@ def archive_with_a_member_twice(folder: Path) -> None:
     path_of(folder).write_bytes(content)
 
 
+def archive_with_a_second_end_in_its_comment(folder: Path) -> None:
+    with zipfile.ZipFile(path_of(folder), "a") as archive:
+        archive.comment = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, 47, 0, 1) + b"x"
+
+
 def archive_with_another_name_inside(folder: Path) -> None:
     content = path_of(folder).read_bytes()
     path_of(folder).write_bytes(content.replace(b"schema.json", b"schema.jsoN", 1))
@@ -224,6 +229,7 @@ CASES = (
     archive_that_is_cut_off,
     archive_with_paths,
     archive_with_a_member_twice,
+    archive_with_a_second_end_in_its_comment,
     archive_with_another_name_inside,
     archive_that_is_encrypted,
     archive_that_is_a_bomb,
