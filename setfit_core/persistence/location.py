@@ -10,7 +10,7 @@ from huggingface_hub import constants
 
 from setfit_core.errors import ArgumentError, ModelFormatError, ModelNotFoundError, PersistenceError
 from setfit_core.persistence.hub import DEFAULT_ORGANISATION, MODEL_FILES, Hub
-from setfit_core.persistence.swap import recovered
+from setfit_core.persistence.swap import read_whole, recovered
 
 
 def locate_model(
@@ -50,7 +50,7 @@ def locate_model(
                 f"revision={revision!r} was given for the local folder {folder}, which has no revisions. Leave it "
                 "out, or give the id of a repository on the hub."
             )
-        return _checked(folder)
+        return read_whole(folder, _checked)
     repo_id = str(model_id)
     _check_revision(revision)
     offline = local_files_only or constants.HF_HUB_OFFLINE
@@ -77,7 +77,8 @@ def _local_folder(model_id: str | os.PathLike[str] | None) -> Path | None:
     if model_id is None:
         return _embedded_model()
     folder = Path(model_id).expanduser()
-    if folder.is_dir() or recovered(folder):
+    # It may be away for the moment between the two renames of a save.
+    if folder.is_dir() or recovered(folder) or folder.is_dir():
         return folder
     if folder.is_file():
         raise PersistenceError(f"{folder} is a file. Give the folder of the model.")
