@@ -334,6 +334,7 @@ REASONS = {
     "archive_with_paths": "which skops doesn't write",
     "archive_with_a_member_twice": "'schema.json' twice",
     "archive_with_a_second_end_in_its_comment": "no archive",
+    "archive_whose_list_is_elsewhere": "more members than a head needs",
     "archive_with_another_name_inside": "BadZipFile",
     "archive_that_is_encrypted": "is encrypted",
     "archive_that_is_a_bomb": "is compressed",

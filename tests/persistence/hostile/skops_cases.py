@@ -47,6 +47,12 @@ def archive_with_a_second_end_in_its_comment(folder: Path) -> None:
         archive.comment = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, 47, 0, 1) + b"x"
 
 
+def archive_whose_list_is_elsewhere(folder: Path) -> None:
+    content = path_of(folder).read_bytes()
+    end = content.rindex(b"PK\x05\x06")
+    path_of(folder).write_bytes(content[:end] + b"PK\x06\x07" + bytes(16) + content[end:])
+
+
 def archive_with_another_name_inside(folder: Path) -> None:
     content = path_of(folder).read_bytes()
     path_of(folder).write_bytes(content.replace(b"schema.json", b"schema.jsoN", 1))
@@ -230,6 +236,7 @@ CASES = (
     archive_with_paths,
     archive_with_a_member_twice,
     archive_with_a_second_end_in_its_comment,
+    archive_whose_list_is_elsewhere,
     archive_with_another_name_inside,
     archive_that_is_encrypted,
     archive_that_is_a_bomb,
