@@ -70,7 +70,8 @@ def load_body(
 
 def _try(body: SentenceTransformer) -> None:
     """Embed a text; an exception or a number that isn't finite shows that something is wrong with the files."""
-    embedding = body.encode("a text", convert_to_tensor=True, show_progress_bar=False)
+    # With a word that no vocabulary has, and one that most have.
+    embedding = body.encode("a text qzxjv", convert_to_tensor=True, show_progress_bar=False)
     if embedding.ndim != 1 or not bool(embedding.isfinite().all()):
         msg = "its embedding of a text is no row of finite numbers"
         raise ValueError(msg)
