@@ -10,29 +10,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from setfit_core.persistence.body import load_body
+    from setfit_core.persistence.body.loading import load_body
     from setfit_core.persistence.config import HeadRecord, ModelConfig
     from setfit_core.persistence.files import check_folder
     from setfit_core.persistence.folder import load_config, load_head, save_folder
+    from setfit_core.persistence.hub.push import push_to_hub
     from setfit_core.persistence.location import locate_model
-    from setfit_core.persistence.push import push_to_hub
-    from setfit_core.persistence.setfit_format import is_setfit_folder, read_setfit_folder, write_setfit_files
+    from setfit_core.persistence.setfit.folder import is_setfit_folder, read_setfit_folder, write_setfit_files
     from setfit_core.persistence.swap import read_whole
 
 _HOMES = {
     "HeadRecord": "config",
     "ModelConfig": "config",
     "check_folder": "files",
-    "is_setfit_folder": "setfit_format",
-    "load_body": "body",
+    "is_setfit_folder": "setfit.folder",
+    "load_body": "body.loading",
     "load_config": "folder",
     "load_head": "folder",
     "locate_model": "location",
-    "push_to_hub": "push",
-    "read_setfit_folder": "setfit_format",
+    "push_to_hub": "hub.push",
+    "read_setfit_folder": "setfit.folder",
     "read_whole": "swap",
     "save_folder": "folder",
-    "write_setfit_files": "setfit_format",
+    "write_setfit_files": "setfit.folder",
 }
 
 __all__ = [

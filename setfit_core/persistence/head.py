@@ -20,9 +20,10 @@ from setfit_core.errors import (
     UnsavableHeadError,
 )
 from setfit_core.heads.construction import HeadRecipe, builds_head, head_recipe
-from setfit_core.persistence import safetensors_format, skops_format
+from setfit_core.persistence import safetensors_format
 from setfit_core.persistence.config import HeadRecord
 from setfit_core.persistence.files import jsonable
+from setfit_core.persistence.skops import format as skops_format
 from setfit_core.registry import HeadHooks, HeadInfo, default_registry
 
 if TYPE_CHECKING:

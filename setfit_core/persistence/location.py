@@ -9,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from setfit_core.errors import ArgumentError, ModelFormatError, ModelNotFoundError, PersistenceError
-from setfit_core.persistence.hub import DEFAULT_ORGANISATION, MODEL_FILES, Hub
+from setfit_core.persistence.hub.snapshots import DEFAULT_ORGANISATION, MODEL_FILES, Hub
 from setfit_core.persistence.swap import read_whole, recovered
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from setfit_core.errors import ModelFormatError
 from setfit_core.persistence import load_body
-from setfit_core.persistence.body_check import MODULE_TYPES
+from setfit_core.persistence.body.check import MODULE_TYPES
 
 HERE = Path(__file__).parent
 SAVED = HERE / "saved_folders" / "version-2" / "logistic"

@@ -22,8 +22,8 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.tree._tree import Tree
 
 from setfit_core.errors import ModelFormatError, UntrustedTypesError
-from setfit_core.persistence.estimators import check_estimator_state
 from setfit_core.persistence.head import read_head, write_head
+from setfit_core.persistence.skops.estimators import check_estimator_state
 
 HERE = Path(__file__).parent
 with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():

@@ -6,7 +6,7 @@ import pytest
 
 from setfit_core.errors import ArgumentError, HubError, ModelFormatError, PersistenceError
 from setfit_core.persistence import locate_model
-from setfit_core.persistence.hub import needed_files
+from setfit_core.persistence.hub.snapshots import needed_files
 
 
 def test_no_id_means_the_embedded_model(minilm_path):

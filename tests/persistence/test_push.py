@@ -8,7 +8,7 @@ PUSH = """
 import json, sys, time
 from pathlib import Path
 from setfit_core.errors import SetFitError
-from setfit_core.persistence.push import push_to_hub
+from setfit_core.persistence.hub.push import push_to_hub
 result = {{}}
 started = time.monotonic()
 try:

@@ -35,7 +35,7 @@ from setfit_core.errors import (
 )
 from setfit_core.heads.adapters import adapter_for
 from setfit_core.labelling import Labelling
-from setfit_core.persistence.setfit_format import is_setfit_folder, read_setfit_folder
+from setfit_core.persistence.setfit.folder import is_setfit_folder, read_setfit_folder
 
 FOLDERS = Path(__file__).parent / "setfit_folders"
 SAVED = sorted(path.parent.relative_to(FOLDERS).as_posix() for path in FOLDERS.glob("*/*/model_head.pkl"))

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from setfit_core.errors import ModelFormatError, UntrustedTypesError
-from setfit_core.persistence.setfit_pickle import Record, Tensor, read_pickle
+from setfit_core.persistence.setfit.pickled import Record, Tensor, read_pickle
 
 FOLDERS = Path(__file__).parent / "setfit_folders"
 PROTOCOLS = (2, 3, 4, 5)
@@ -177,7 +177,7 @@ import pickle
 def refuse(*arguments, **keywords):
     raise AssertionError("a pickle was given to an unpickler")
 pickle.load = pickle.loads = pickle.Unpickler = pickle._Unpickler = refuse
-from setfit_core.persistence.setfit_pickle import read_pickle
+from setfit_core.persistence.setfit.pickled import read_pickle
 names = [read_pickle(Path(head).read_bytes(), head).name for head in {heads!r}]
 used = sorted({{"joblib", "setfit", "sklearn", "torch"}} & set(sys.modules))
 print(json.dumps([names, used, events]))

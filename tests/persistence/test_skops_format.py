@@ -394,7 +394,7 @@ def test_what_can_not_be_read_back_is_not_saved(folder, monkeypatch):
     head = SVC(kernel="precomputed").fit(np.eye(4), [0, 1, 0, 1])
     with pytest.raises(UnsavableHeadError, match="kernel is computed by somebody else"):
         write_head(folder, head, None, None)
-    monkeypatch.setattr("setfit_core.persistence.skops_archive.MAX_BYTES", 1000)
+    monkeypatch.setattr("setfit_core.persistence.skops.archive.MAX_BYTES", 1000)
     with pytest.raises(UnsavableHeadError, match="no more than 1,000 are read"):
         write_head(folder, LogisticRegression(), None, None)
     assert not list(folder.iterdir())

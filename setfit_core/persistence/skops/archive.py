@@ -17,13 +17,13 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from setfit_core.persistence import skops_types
+from setfit_core.persistence.skops import types as skops_types
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 SCHEMA: Final = "schema.json"
-#: A member that skops doesn't know and leaves alone, see `skops_witness`.
+#: A member that skops doesn't know and leaves alone, see `witness`.
 WITNESS: Final = "witness.json"
 #: The protocol of skops 0.10 and later. Older ones have loaders of their own, which are not looked at here.
 PROTOCOL: Final = 2

@@ -15,9 +15,9 @@ from sklearn.exceptions import InconsistentVersionWarning
 from torch import nn
 
 from setfit_core.errors import ModelFormatError, UnsavableHeadError, UntrustedTypesError
-from setfit_core.persistence.estimators import check_estimator_state
-from setfit_core.persistence.skops_archive import MAX_BYTES, Archive, with_present_names
-from setfit_core.persistence.skops_witness import add_witness, agrees_with_witness
+from setfit_core.persistence.skops.archive import MAX_BYTES, Archive, with_present_names
+from setfit_core.persistence.skops.estimators import check_estimator_state
+from setfit_core.persistence.skops.witness import add_witness, agrees_with_witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

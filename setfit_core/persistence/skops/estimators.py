@@ -26,7 +26,7 @@ from sklearn.tree import BaseDecisionTree
 from sklearn.tree._tree import Tree
 
 from setfit_core.errors import ModelFormatError, UntrustedTypesError
-from setfit_core.persistence.compiled import (
+from setfit_core.persistence.skops.compiled import (
     FalseStateError,
     array_of,
     check_index_tree,

@@ -14,7 +14,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from setfit_core.errors import ArgumentError, HubError
 from setfit_core.persistence.config import CONFIG_FILE, PICKLED_HEAD_FILE
-from setfit_core.persistence.downloads import HUB_PATIENCE, described, within
+from setfit_core.persistence.hub.downloads import HUB_PATIENCE, described, within
 
 #: A repository with none of these at its top holds no model that could have left files behind.
 _MARKS: Final = frozenset({CONFIG_FILE, PICKLED_HEAD_FILE, "modules.json"})

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from setfit_core.errors import ModelFormatError
-from setfit_core.persistence.body_tokenizer import (
+from setfit_core.persistence.body.tokenizer import (
     TOKENIZER_FILE,
     VOCABULARY_LIMIT,
     check_tokenizer,
     check_tokenizer_file,
 )
-from setfit_core.persistence.body_transformer import check_config, check_processors
-from setfit_core.persistence.body_weights import elements, weight_shapes
+from setfit_core.persistence.body.transformer import check_config, check_processors
+from setfit_core.persistence.body.weights import elements, weight_shapes
 from setfit_core.persistence.files import read_json_object
 
 ModuleCheck = Callable[[Path, str], None]

@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
 
 from setfit_core.errors import HubError, ModelFormatError, ModelNotFoundError, SetFitError
 from setfit_core.persistence.config import CONFIG_FILE, PICKLED_HEAD_FILE
-from setfit_core.persistence.downloads import HUB_PATIENCE, Downloads, described, within
+from setfit_core.persistence.hub.downloads import HUB_PATIENCE, Downloads, described, within
 
 #: A folder that holds none of these is no model.
 MODEL_FILES: Final = ("modules.json", "config.json")

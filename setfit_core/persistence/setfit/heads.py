@@ -1,4 +1,4 @@
-"""From what `setfit_pickle` read to heads: objects of the installed libraries, built anew from checked numbers."""
+"""From what `pickled` read to heads: objects of the installed libraries, built anew from checked numbers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from setfit_core.errors import ModelFormatError, PersistenceError, SetFitError
-from setfit_core.persistence.setfit_linear import LinearWeights, build_linear_head
-from setfit_core.persistence.setfit_pickle import Record, Tensor
+from setfit_core.persistence.setfit.linear import LinearWeights, build_linear_head
+from setfit_core.persistence.setfit.pickled import Record, Tensor
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from setfit_core.errors import ModelFormatError
-from setfit_core.persistence.body_tokenizer import check_class, check_tokenizer
-from setfit_core.persistence.body_weights import Shapes, elements, weight_shapes, words
+from setfit_core.persistence.body.tokenizer import check_class, check_tokenizer
+from setfit_core.persistence.body.weights import Shapes, elements, weight_shapes, words
 from setfit_core.persistence.files import read_json_object
 
 #: Encoders of text that `AutoModel` knows. Other models load further models, from elsewhere and with pickle.

@@ -11,8 +11,8 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, Final
 
 from setfit_core.errors import ModelFormatError
-from setfit_core.persistence.body_modules import MODULE_CHECKS, WITHOUT_WEIGHTS
-from setfit_core.persistence.body_transformer import check_transformer
+from setfit_core.persistence.body.modules import MODULE_CHECKS, WITHOUT_WEIGHTS
+from setfit_core.persistence.body.transformer import check_transformer
 from setfit_core.persistence.files import CONFIG_LIMIT, check_folder, read_bytes, read_json, read_json_object
 
 MODULES_FILE: Final = "modules.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from setfit_core.errors import ArgumentError, ModelFormatError
-from setfit_core.persistence.body_check import check_body
+from setfit_core.persistence.body.check import check_body
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 from setfit_core.errors import ArgumentError, ModelFormatError, PersistenceError, UnsavableHeadError
 from setfit_core.persistence.config import CONFIG_FILE, PICKLED_HEAD_FILE
 from setfit_core.persistence.files import read_bytes, read_json_object
-from setfit_core.persistence.setfit_estimators import pickled_estimator
-from setfit_core.persistence.setfit_pickle import read_pickle
+from setfit_core.persistence.setfit.estimators import pickled_estimator
+from setfit_core.persistence.setfit.pickled import read_pickle
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from setfit_core.heads.construction import HeadRecipe
     from setfit_core.labels import LabelCodec
-    from setfit_core.persistence.setfit_heads import ConvertedHead
+    from setfit_core.persistence.setfit.heads import ConvertedHead
 
 __all__ = ["SetFitFolder", "is_setfit_folder", "read_setfit_folder", "write_setfit_files"]
 
@@ -116,7 +116,7 @@ def _read_settings(directory: Path) -> tuple[list[Any] | None, bool]:
 
 
 def _read_head(path: Path, device: str) -> ConvertedHead:
-    from setfit_core.persistence.setfit_heads import convert_head
+    from setfit_core.persistence.setfit.heads import convert_head
 
     content = read_bytes(path, MAX_HEAD_BYTES)
     return convert_head(read_pickle(content, path), where=str(path), size=len(content), device=device)
@@ -126,8 +126,8 @@ def _run_pickle(path: Path, device: str) -> ConvertedHead:
     """Let joblib load the head, which runs what the file says: the caller asked for it."""
     import joblib  # type: ignore[import-untyped]  # it has no annotations
 
-    from setfit_core.persistence.setfit_heads import ConvertedHead, torch_head
-    from setfit_core.persistence.setfit_linear import LinearWeights
+    from setfit_core.persistence.setfit.heads import ConvertedHead, torch_head
+    from setfit_core.persistence.setfit.linear import LinearWeights
 
     try:
         head = joblib.load(path)
@@ -218,7 +218,7 @@ def write_setfit_files(
     """
     from torch import nn
 
-    from setfit_core.persistence.setfit_linear import in_columns, linear_weights_of, pickled_setfit_head
+    from setfit_core.persistence.setfit.linear import in_columns, linear_weights_of, pickled_setfit_head
 
     if codec is None:
         raise ArgumentError("The head was not trained, so there is nothing to save for setfit. Train the model first.")

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from setfit_core.errors import ModelFormatError, UntrustedTypesError
-from setfit_core.persistence import setfit_pickle_parts as parts
-from setfit_core.persistence.setfit_pickle_parts import (
+from setfit_core.persistence.setfit import pickled_parts as parts
+from setfit_core.persistence.setfit.pickled_parts import (
     F8,
     I4,
     I8,

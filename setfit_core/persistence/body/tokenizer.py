@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from setfit_core.errors import ModelFormatError
-from setfit_core.persistence.body_weights import words
+from setfit_core.persistence.body.weights import words
 from setfit_core.persistence.files import read_bytes, read_json_object
 
 #: Bytes that a vocabulary may have; those of the largest vocabularies in use have 35 million.

@@ -11,7 +11,7 @@ from typing import IO, Any, Final
 import numpy as np
 import sklearn
 
-from setfit_core.persistence.skops_archive import WITNESS
+from setfit_core.persistence.skops.archive import WITNESS
 
 ROWS: Final = 4
 _MAX_NUMBERS: Final = 20_000

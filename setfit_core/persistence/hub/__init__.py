@@ -1,0 +1,1 @@
+"""The hub: snapshots of a repository fetched, and models pushed."""

@@ -1,0 +1,1 @@
+"""Models of `setfit`: read without running anything from their pickle, and written for it."""
