@@ -61,7 +61,34 @@ def folders(tmp_path_factory, minilm_path):
     config = json.loads((FOLDERS / "version-2" / "linear" / "config_setfit.json").read_text(encoding="utf-8"))
     (transformer / "config_setfit.json").write_text(json.dumps(config), encoding="utf-8")
     _widen(transformer / "head")
-    return [transformer, *sorted(path for path in (FOLDERS / "version-2").iterdir() if path.is_dir())]
+    return [
+        transformer,
+        _setfits(directory / "setfit"),
+        _xgboosts(directory / "xgboost"),
+        *sorted(path for path in (FOLDERS / "version-2").iterdir() if path.is_dir()),
+    ]
+
+
+def _setfits(folder):
+    """Save a model as setfit does, with its head in a pickle and nowhere else."""
+    from setfit_core import SetFitModel
+
+    model = SetFitModel.from_pretrained(FOLDERS / "version-2" / "logistic", device="cpu")
+    model.save_pretrained(folder, setfit_compatible=True)
+    shutil.rmtree(folder / "head")
+    settings = {"labels": model.labels, "normalize_embeddings": False}
+    (folder / "config_setfit.json").write_text(json.dumps(settings), encoding="utf-8")
+    return folder
+
+
+def _xgboosts(folder):
+    """Save a model with a head in a plugin's own format."""
+    from setfit_core import SetFitModel
+
+    body = SetFitModel.from_pretrained(FOLDERS / "version-2" / "logistic", device="cpu").model_body
+    model = SetFitModel(body, "xgboost")
+    model.fit(["goal team", "soup butter", "code bug"] * 4, ["sport", "food", "tech"] * 4)
+    return model.save_pretrained(folder)
 
 
 def _widen(head):
