@@ -44,9 +44,10 @@ $(STAMP): pyproject.toml $(PLUGINS:%=%/pyproject.toml) $(XGBOOST_PLUGIN)/pyproje
 demo: install
 	$(BIN)/python demo/chat_router.py
 
-# One process a core, with one thread each. What a module of tests prepares is prepared once.
+# One process a core, with one thread each. What a module of tests prepares is prepared once. tests/conftest.py puts
+# the longest modules first, so that no core waits for one of them at the end.
 test: install
-	OMP_NUM_THREADS=1 $(PYTEST) --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(PYTEST) --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-fast: install
 	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow" --numprocesses auto

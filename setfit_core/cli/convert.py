@@ -39,6 +39,8 @@ def convert(
 
     if new.exists() and (not new.is_dir() or any(new.iterdir())):
         raise PersistenceError(f"{new} exists already, and convert never replaces anything. Name another folder.")
+    if Path(old).is_dir() and new.resolve().is_relative_to(Path(old).resolve()):
+        raise PersistenceError(f"{new} lies inside {old}, which convert leaves as it is. Name a folder elsewhere.")
     from setfit_core.model import SetFitModel
 
     model = SetFitModel.from_pretrained(

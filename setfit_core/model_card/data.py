@@ -70,14 +70,18 @@ class ModelCardData:
             object.__setattr__(self, "language", tuple(self.language))
         if isinstance(self.tags, list):
             object.__setattr__(self, "tags", tuple(self.tags))
-        for language in self.languages:
-            if not isinstance(language, str) or not _LANGUAGE.fullmatch(language):
-                msg = f"language is {self.language!r}. Give ISO codes, such as 'en' or ['en', 'de']; or 'multilingual'."
-                raise ArgumentError(msg)
+        listed = self.language is None or isinstance(self.language, str | Sequence)
+        if not listed or not all(isinstance(item, str) and _LANGUAGE.fullmatch(item) for item in self.languages):
+            msg = f"language is {self.language!r}. Give ISO codes, such as 'en' or ['en', 'de']; or 'multilingual'."
+            raise ArgumentError(msg)
         if self.license is not None and not (isinstance(self.license, str) and _LICENSE.fullmatch(self.license)):
             msg = f"license is {self.license!r}. Give the hub's identifier in lower case, such as 'apache-2.0'."
             raise ArgumentError(msg)
-        if isinstance(self.tags, str) or not all(isinstance(tag, str) and _is_plain_line(tag) for tag in self.tags):
+        if (
+            not isinstance(self.tags, Sequence)
+            or isinstance(self.tags, str)
+            or not all(isinstance(tag, str) and _is_plain_line(tag) for tag in self.tags)
+        ):
             msg = f"tags is {self.tags!r}. Give a list of short strings, such as ['support', 'routing']."
             raise ArgumentError(msg)
         for name in ("model_name", "dataset_name", "dataset_revision", "dataset_split"):
@@ -118,7 +122,7 @@ class ModelCardData:
         known = {item.name: content[item.name] for item in fields(cls) if item.name in content}
         try:
             return cls(**known)
-        except (ArgumentError, TypeError):  # a value that can't be looked through, such as a number for a list
+        except ArgumentError:
             damaged("card", dict(known), "what ModelCardData takes")
 
 

@@ -75,7 +75,8 @@ def write_config(directory: Path, config: ModelConfig) -> None:
     """Write `config_setfit.json`, in the newest version of its format.
 
     `setfit` 1.2 hands every key at the top to the constructor of its model, which reads `labels` and
-    `normalize_embeddings`, passes over keys that it doesn't know, and fails at `multi_target_strategy`.
+    `normalize_embeddings`, passes over keys that it doesn't know, and fails at `multi_target_strategy`,
+    `model_body` and `model_head`.
 
     Raises:
         PersistenceError: If the configuration holds something that JSON can't.
@@ -107,15 +108,12 @@ def read_config(directory: Path) -> ModelConfig | None:
     """Read `config_setfit.json`; None if there is none.
 
     Raises:
-        ModelFormatError: If the file is damaged, was written by a newer version, or belongs to a model that
-            `setfit` saved with a pickled head.
+        ModelFormatError: If the file is damaged or was written by a newer version.
     """
     path = directory / CONFIG_FILE
     if not path.exists():
         return None
     content = read_json_object(path)
-    if "format_version" not in content:
-        raise ModelFormatError(_without_format_version(directory))
     version = _take(path, content, "format_version", int)
     if version > FORMAT_VERSION:
         raise ModelFormatError(
@@ -196,18 +194,3 @@ def _check_names(path: Path, record: HeadRecord) -> None:
 def _saved_by(content: Mapping[str, Any]) -> str:
     version = content.get("core_version")
     return f" (setfit-core {version})" if isinstance(version, str) else ""
-
-
-def _without_format_version(directory: Path) -> str:
-    path = directory / CONFIG_FILE
-    if (directory / PICKLED_HEAD_FILE).exists():
-        return (
-            f"{directory} was saved by setfit: its head is {PICKLED_HEAD_FILE}, a pickle. Loading a pickle runs "
-            "whatever code it contains, so setfit-core never does. Train the head again with setfit-core on the "
-            "same body, and save the model."
-        )
-    return (
-        f"{path} has no 'format_version': it was not saved by setfit-core but most likely by setfit, whose heads "
-        "are pickles, which setfit-core never loads. Train the head again with setfit-core on the same body, and "
-        "save the model."
-    )

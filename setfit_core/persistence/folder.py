@@ -87,8 +87,7 @@ def load_config(directory: str | os.PathLike[str]) -> ModelConfig | None:
         The configuration; None for a folder without one, such as a plain sentence-transformers model.
 
     Raises:
-        ModelFormatError: If it is damaged, was written by a newer version, or belongs to a model that `setfit`
-            saved with a pickled head.
+        ModelFormatError: If it is damaged or was written by a newer version.
     """
     return read_config(Path(directory))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
@@ -118,7 +118,11 @@ def read_head(
         HeadError: If the named head is installed but can't be used.
         ArgumentError: If `trusted` is not a sequence of names.
     """
-    if isinstance(trusted, str) or not all(isinstance(name, str) for name in trusted):
+    if (
+        isinstance(trusted, str)
+        or not isinstance(trusted, Iterable)
+        or not all(isinstance(name, str) for name in trusted)
+    ):
         raise ArgumentError(
             f"trusted must be a list of qualified type names, such as ['package.module.Type'], not {trusted!r}."
         )
@@ -267,7 +271,8 @@ def _call_load_hook(
     if loaded is None:
         saved_by = "" if record.distribution is None else f" It was saved with {record.distribution} {record.version}."
         raise ModelFormatError(
-            f"Nothing installed reads the format {record.metadata['format']!r} of the head in {files}.{saved_by}"
+            f"Nothing installed reads the format {record.metadata['format']!r} of the head in {files}.{saved_by} "
+            "Upgrade the distribution that brings the head, or save the model again in a format that is known here."
         )
     return loaded
 

@@ -37,6 +37,10 @@ def test_nothing_is_ever_replaced(run, tmp_path):
         assert done.returncode == 1
         assert "convert never replaces anything" in done.stderr
     assert (tmp_path / "notes.txt").read_text() == "mine"
+    shutil.copytree(SAVED / "version-1" / "logistic", tmp_path / "old")
+    done = run("convert", str(tmp_path / "old"), str(tmp_path / "old" / "new"))
+    assert done.returncode == 1
+    assert "lies inside" in done.stderr
 
 
 class Gadget:

@@ -140,10 +140,16 @@ def test_damaged_labels_are_told(body, texts, topics, tmp_path):
     model.fit(texts, topics)
     folder = model.save_pretrained(tmp_path / "model")
     config = json.loads((folder / "config_setfit.json").read_text())
-    config["label_encoding"]["classes"] = [0, 1, 9]
-    (folder / "config_setfit.json").write_text(json.dumps(config))
-    with pytest.raises((LabelError, ModelFormatError), match="damaged"):
-        SetFitModel.from_pretrained(folder)
+    for changes in (
+        {"label_encoding": {**config["label_encoding"], "classes": [0, 1, 9]}},
+        {"labels": None},
+        {"labels": None, "label_encoding": None},
+        {"labels": config["labels"][:-1]},
+        {"multi_label_strategy": "all-vs-all"},
+    ):
+        (folder / "config_setfit.json").write_text(json.dumps({**config, **changes}))
+        with pytest.raises(ModelFormatError, match=r"config_setfit\.json.*damaged"):
+            SetFitModel.from_pretrained(folder)
 
 
 class Closure:
@@ -190,3 +196,20 @@ def test_a_second_process_predicts_the_same(body, texts, topics, new_texts, tmp_
     labels, probabilities = json.loads(done.stdout)
     assert labels == model.predict(new_texts)
     assert probabilities == model.predict_proba(new_texts).tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "nowhere"}, "device='nowhere' can't be used"),
+        ({"device": 3}, "device=3 can't be used"),
+        ({"model_card_data": {"language": "en"}}, "model_card_data is a dict"),
+        ({"labels": "abcd"}, "labels"),
+    ],
+)
+def test_arguments_without_meaning_are_not_blamed_on_the_files(body, texts, topics, tmp_path, options, message):
+    model = SetFitModel(body)
+    model.fit(texts, topics)
+    folder = model.save_pretrained(tmp_path / "model")
+    with pytest.raises((ArgumentError, LabelError), match=message):
+        SetFitModel.from_pretrained(folder, **options)

@@ -160,7 +160,7 @@ def test_an_outside_head_from_its_wheel_to_its_removal(environment, wheels):
     assert trained["labels"] == [*TEXTS]
     right = sum(label == topic for label, topic in zip(trained["predicted"], UNSEEN.values(), strict=True))
     assert right >= 5
-    assert sorted(path.name for path in (model / "head").iterdir()) == ["head.json", "model.ubj"]
+    assert sorted(path.name for path in (model / "head").iterdir()) == ["head.json", "model.json"]
 
     assert json.loads(environment.succeed("python", "-I", "-c", ASK, model, "load", json.dumps(data))) == trained
 

@@ -1,7 +1,5 @@
 """`config_setfit.json`: what it may hold, and what is said about each way of being wrong."""
 
-import json
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -153,14 +151,3 @@ def test_a_name_that_a_shell_would_run_never_reaches_a_message_for_copying(folde
     with pytest.raises(ModelFormatError, match="doesn't name its head properly") as caught:
         load_config(folder)
     assert "pip install" not in str(caught.value)
-
-
-@pytest.mark.parametrize("pickled", [True, False])
-def test_a_model_that_setfit_saved_is_named_as_such_and_not_loaded(tmp_path, pickled):
-    settings = {"labels": ["a", "b"], "normalize_embeddings": False}
-    (tmp_path / "config_setfit.json").write_text(json.dumps(settings), encoding="utf-8")
-    if pickled:
-        (tmp_path / "model_head.pkl").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
-    with pytest.raises(ModelFormatError, match=r"saved by.* setfit.* setfit-core never") as caught:
-        load_config(tmp_path)
-    assert ("model_head.pkl" in str(caught.value)) is pickled

@@ -376,7 +376,7 @@ def test_trust_in_the_folder_itself_counts_for_nothing(save, load, edit_json):
         load(folder)
 
 
-@pytest.mark.parametrize("trusted", ["sklearn.svm.SVC", [GaussianNB]])
+@pytest.mark.parametrize("trusted", ["sklearn.svm.SVC", [GaussianNB], None])
 def test_trusted_must_be_names(save, load, trusted):
     with pytest.raises(ArgumentError, match="trusted must be a list"):
         load(save(GaussianNB()), trusted=trusted)

@@ -10,8 +10,9 @@ PATIENCE = 10
 @pytest.fixture
 def saved(hub):
     """The names of a saved model, which is on the hub among files that nobody needs."""
-    names = ["config_setfit.json", "head/head.json", "head/head.skops", "model.safetensors", "modules.json"]
-    unneeded = ["onnx/model.onnx", "tf_model.h5", "pytorch_model.bin", "model_head.pkl"]
+    names = ["config_setfit.json", "head/head.json", "head/head.skops", "model.safetensors", "model_head.pkl"]
+    names.append("modules.json")
+    unneeded = ["onnx/model.onnx", "tf_model.h5", "pytorch_model.bin"]
     hub.add("org/model", **{name: f"content of {name}".encode() for name in [*names, *unneeded]})
     return names
 

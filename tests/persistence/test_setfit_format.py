@@ -25,7 +25,6 @@ from torch import nn
 from setfit_core import SetFitModel
 from setfit_core.errors import (
     ArgumentError,
-    LabelError,
     ModelFormatError,
     PersistenceError,
     SetFitError,
@@ -211,7 +210,7 @@ def test_fewer_names_than_outputs_leave_the_surplus_out(folder_of, with_setfit):
 
 def test_names_that_do_not_fit_the_classes_are_told(folder_of):
     head = LogisticRegression().fit(np.eye(16), list("abcd" * 4))
-    with pytest.raises(LabelError, match="4 classes"):
+    with pytest.raises(ModelFormatError, match=r"config_setfit\.json names labels.* 4 classes"):
         SetFitModel.from_pretrained(folder_of(head=head, labels=["a", "b"]), device="cpu")
 
 
@@ -551,3 +550,16 @@ def test_setfit_predicts_the_same_with_what_is_written_for_it(setfits_python, tr
         expected = answers[str(tmp_path / name)]
         assert expected["labels"] == model.labels, name
         assert_same_predictions(model, expected, with_setfit.TEXTS)
+
+
+def test_a_head_that_is_asked_for_by_name_must_be_the_saved_one(folder_of):
+    folder = folder_of("setfit-1.2.0/torch")
+    expected = SetFitModel.from_pretrained(folder, device="cpu").predict(["a film"])
+    asked = SetFitModel.from_pretrained(folder, use_differentiable_head=True, device="cpu")
+    assert repr(asked.predict(["a film"])) == repr(expected)
+    with pytest.raises(ModelFormatError, match="holds a SetFitHead, not the LogisticRegression"):
+        SetFitModel.from_pretrained(folder, head="logistic", device="cpu")
+    # An instance starts anew, on the body alone.
+    fresh = SetFitModel.from_pretrained(folder, head=LogisticRegression(), device="cpu")
+    with pytest.raises(UnfittedHeadError):
+        fresh.predict(["a film"])

@@ -35,10 +35,11 @@ def load_body(
 
     Raises:
         ModelFormatError: If the folder can't be loaded, or not safely.
-        ArgumentError: If `SentenceTransformer` has no such argument.
+        ArgumentError: If `SentenceTransformer` has no such argument, or torch no such device.
     """
     from sentence_transformers import SentenceTransformer
 
+    _check_device(device)
     unknown = sentence_transformers_kwargs.keys() - inspect.signature(SentenceTransformer).parameters.keys()
     if unknown:
         raise ArgumentError(
@@ -66,6 +67,21 @@ def load_body(
             "damaged, download or save the model again."
         ) from error
     return body
+
+
+def _check_device(device: Any) -> None:
+    """Refuse a device that isn't there, which would otherwise look like a damaged body."""
+    import torch
+
+    if device is None:
+        return
+    try:
+        torch.empty(0, device=device)
+    except Exception as error:  # torch raises something else for each kind of device
+        raise ArgumentError(
+            f"device={device!r} can't be used here: {str(error).partition(chr(10))[0]} Give 'cpu', a device that this "
+            "build of torch has, or None for the best there is."
+        ) from error
 
 
 def _try(body: SentenceTransformer) -> None:

@@ -214,17 +214,16 @@ def needed_files(names: Iterable[str]) -> list[str]:
     """Choose the files of a repository that a body and a head are loaded from; sorted.
 
     Left out are weights of other frameworks, pickles, torch's own files where safetensors lie beside them, and names
-    that lead out of a folder or that file systems don't take. One pickle is wanted: `model_head.pkl` at the top, where
-    nothing lies in the folder `head`. That is the head of a model that `setfit` saved.
+    that lead out of a folder or that file systems don't take. One pickle is wanted: `model_head.pkl` at the top. It is
+    the head if `setfit` pushed last, which leaves a folder `head` of ours behind.
     """
     listed = sorted({name for name in names if _is_plain(name)})
     paths = [PurePosixPath(name) for name in listed]
     safe = {path.parent for path in paths if path.suffix == ".safetensors"}
-    head = set() if _has_head(listed) else {PICKLED_HEAD_FILE}
     return [
         str(path)
         for path in paths
-        if str(path) in head
+        if str(path) == PICKLED_HEAD_FILE
         or (
             path.suffix not in _UNUSED_SUFFIXES | _PICKLE_SUFFIXES
             and not _UNUSED_FOLDERS.intersection(path.parts[:-1])

@@ -193,10 +193,10 @@ def _fitting_labels(labels: list[Any] | None, converted: ConvertedHead, director
     return labels
 
 
-def write_setfit_files(
-    directory: Path, *, head: Any, codec: LabelCodec | None, normalize_embeddings: bool
-) -> dict[str, Any]:
+def write_setfit_files(directory: Path, *, head: Any, codec: LabelCodec | None) -> None:
     """Write `model_head.pkl` into a folder, so that `setfit` 1.0 to 1.2 predicts as this model does.
+
+    The settings that `setfit` reads are in our own `config_setfit.json`, see `config.write_config`.
 
     `setfit` takes what a head predicts for places in the list of labels, unless it predicts strings. A copy of the
     head is written that predicts such places; its probabilities have no columns for labels that were not in the
@@ -206,11 +206,6 @@ def write_setfit_files(
         directory: The folder, which has the body already.
         head: The trained head. It is not changed.
         codec: What its predictions mean; None if it was not trained.
-        normalize_embeddings: Whether embeddings are scaled to length 1.
-
-    Returns:
-        The keys that `setfit` reads from the top of `config_setfit.json`. It fails at the keys
-        `multi_target_strategy`, `model_body` and `model_head` there, and passes over others.
 
     Raises:
         ArgumentError: If the head was not trained.
@@ -233,4 +228,3 @@ def write_setfit_files(
     else:
         content = pickled_estimator(head, codec)
     (directory / PICKLED_HEAD_FILE).write_bytes(content)
-    return {"labels": list(codec.labels), "normalize_embeddings": normalize_embeddings}
