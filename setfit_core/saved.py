@@ -207,8 +207,8 @@ def _read_setfits(path: Path, head: Any, asked: _Asked, device: str | None, trus
     if isinstance(factory, type) and not isinstance(saved.head, factory):
         raise ModelFormatError(
             f"{path} holds a {type(saved.head).__name__}, not the {factory.__qualname__} that was asked for. Leave "
-            "head= and use_differentiable_head= out to load it, or give a head as an instance to train that one on this "
-            "body."
+            "head= and use_differentiable_head= out to load it, or give a head as an instance to train that one on "
+            "this body."
         )
     _check_asked(path, saved.multi_target_strategy, asked)
     body = load_body(path, device=device, trust_remote_code=trust.remote_code)
