@@ -8,7 +8,7 @@ Whatever such code reads is checked here, by looking at attributes: no method or
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -37,6 +37,8 @@ from setfit_core.persistence.skops.compiled import (
     whole,
 )
 
+_CONTAINERS: Final = (list, tuple, set, frozenset, Mapping, np.ndarray)
+_TREES: Final = (Tree, TreePredictor)
 _LEAVES: Final = (str, bytes, bytearray, int, float, complex, type(None), type, slice, np.generic)
 _KERNELS: Final = ("linear", "poly", "rbf", "sigmoid")
 #: A head that asks for more neighbours than it has texts is odd; this many would only fill the memory.
@@ -89,24 +91,51 @@ class _Walk:
     def __init__(self, trusted: Collection[str]) -> None:
         self._trusted = {*trusted}
         self._seen: dict[int, Any] = {}  # holds what it has seen, so that no number is given twice
-        self._owned: set[int] = set()
+        #: From a container or tree to the containers that it lies in.
+        self._within: dict[int, list[int]] = {}
 
     def over(self, head: Any) -> None:
         """Check the head and everything in it, whatever holds it."""
-        stack: list[tuple[Any, Any]] = [(head, None)]
+        stack = [head]
         while stack:
-            item, holder = stack.pop()
+            item = stack.pop()
             if isinstance(item, _LEAVES) or id(item) in self._seen:
                 continue
             self._seen[id(item)] = item
-            inner = holder if isinstance(item, (list, tuple, set, frozenset, Mapping, np.ndarray)) else item
-            stack.extend((part, inner) for part in self._parts(item, holder))
-        for number, item in self._seen.items():
-            # Given a tree as if it were an estimator, scikit-learn would hand it texts of any width.
-            if isinstance(item, (Tree, TreePredictor)) and number not in self._owned:
-                raise FalseStateError(f"a {type(item).__name__} stands where none belongs")
+            parts = self._parts(item)
+            if isinstance(item, _CONTAINERS):
+                for part in parts:
+                    if isinstance(part, (*_CONTAINERS, *_TREES)):
+                        self._within.setdefault(id(part), []).append(id(item))
+            stack.extend(parts)
+        self._trees_in_their_places(head)
 
-    def _parts(self, item: Any, holder: Any) -> Iterable[Any]:
+    def _trees_in_their_places(self, head: Any) -> None:
+        """Refuse a tree wherever it could be taken for an estimator: it would be handed texts of any width."""
+        holding = {number for number, item in self._seen.items() if isinstance(item, _TREES)}
+        waiting = [*holding]
+        while waiting:
+            for number in self._within.get(waiting.pop(), ()):
+                if number not in holding:
+                    holding.add(number)
+                    waiting.append(number)
+        require(id(head) not in holding, "a tree stands where a head belongs")
+        for item in self._seen.values():
+            if isinstance(item, (*_CONTAINERS, *_TREES)):
+                continue
+            for name, value in _state(item).items():
+                if id(value) not in holding:
+                    continue
+                if not _of_scikit_learn(item):
+                    self._needs_trust(item, f"it holds a tree in {name!r}")
+                else:
+                    # What these hold in these places was checked with them.
+                    in_place = (isinstance(item, BaseDecisionTree) and name == "tree_" and type(value) is Tree) or (
+                        isinstance(item, BaseHistGradientBoosting) and name == "_predictors"
+                    )
+                    require(in_place, f"a tree stands in {name!r}, where none belongs")
+
+    def _parts(self, item: Any) -> Collection[Any]:
         if isinstance(item, Mapping):
             return [*item.keys(), *item.values()]
         if isinstance(item, (list, tuple, set, frozenset)):
@@ -117,8 +146,6 @@ class _Walk:
             check_random_state(item)
         elif isinstance(item, Tree):
             check_tree(item)
-            if holder is not None and not _of_scikit_learn(holder):
-                self._owned.add(id(item))  # the caller trusts the class that holds it
         elif isinstance(item, TreePredictor):
             check_predictor(item)
         elif isinstance(item, (KDTree, BallTree)):
@@ -150,7 +177,6 @@ class _Walk:
             return  # not trained
         tree: Any = state["tree_"]
         require(type(tree) is Tree, "a decision tree has no tree")
-        self._owned.add(id(tree))
         require(whole(state, "n_features_in_") == tree.n_features, "a tree takes texts of another width")
         require(whole(state, "n_outputs_") == tree.n_outputs, "a tree has other outputs")
 
@@ -215,7 +241,6 @@ class _Walk:
             require(isinstance(row, list) and len(row) == columns, "its boosting has other classes than trees")
             for predictor in row:
                 require(type(predictor) is TreePredictor, "its boosting is of something other than trees")
-                self._owned.add(id(predictor))
                 nodes = predictor.__dict__["nodes"]
                 inner = nodes[nodes["is_leaf"] == 0]
                 features = inner["feature_idx"]

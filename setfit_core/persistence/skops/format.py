@@ -101,7 +101,8 @@ def setfit_load_head(
         except Exception as error:
             raise ModelFormatError(_damaged(path, error) + _other_version(others)) from error
         try:
-            check_estimator_state(head, str(path), allowed)
+            # A class that the folder's configuration names is no class that the user answers for.
+            check_estimator_state(head, str(path), trusted)
         except UntrustedTypesError:
             raise
         except ModelFormatError as error:
