@@ -5,18 +5,26 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from itertools import chain
+from typing import Any, Final
 
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
+from setfit_core.batching import tokenised
 from setfit_core.errors import ArgumentError, InputError
+from setfit_core.precision import Precision, resolved_precision
 
 logger = logging.getLogger(__name__)
 
 EMBEDDING = "sentence_embedding"
+
+#: Below so many tokens "auto" computes in float32. Casting a weight takes as long as bfloat16 saves on it in some tens
+#: of tokens, whatever the number of weights is.
+FEW_TOKENS: Final = 128
 
 
 def embedding_size(body: SentenceTransformer) -> int:
@@ -29,27 +37,39 @@ def embed(
     body: SentenceTransformer,
     texts: Sequence[str],
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     normalize: bool = False,
+    precision: Precision = "float32",
     show_progress_bar: bool | None = None,
 ) -> Tensor:
     """Return the embeddings of texts, computed in evaluation mode without gradients.
 
+    They are what `body.encode` returns: with the body's default prompt, its longest text and its `truncate_dim`.
+    A text that comes more than once is computed once, and texts of like length are computed together, so the last
+    bits of an embedding depend on which texts come with it.
+
+    Args:
+        body: The body.
+        texts: The texts.
+        batch_size: Texts a forward pass; None for batches of about `batching.BATCH_TOKENS` tokens.
+        normalize: Whether embeddings are scaled to length 1.
+        precision: What the body computes in. `"auto"` is float32 for calls of fewer than `FEW_TOKENS` tokens.
+        show_progress_bar: Whether to show progress; None leaves it to the logging level of sentence_transformers.
+
     Returns:
-        A float tensor `[n, embedding_size]` on the body's device; an ordinary tensor, fit for training a head.
+        A float tensor `[n, embedding_size]` on the body's device, float32 whatever it was computed in (float64 for a
+        body of float64); an ordinary tensor, fit for training a head.
 
     Raises:
         InputError: If the body fails on a text, or returns NaN or infinity for one.
     """
     if not texts:
         return torch.zeros((0, embedding_size(body)), device=body.device)
+    places: dict[str, int] = {}
+    rows = [places.setdefault(text, len(places)) for text in texts]
     try:
-        embeddings = body.encode(
-            list(texts),
-            batch_size=batch_size,
-            normalize_embeddings=normalize,
-            convert_to_tensor=True,
-            show_progress_bar=show_progress_bar,
+        embeddings = _encoded(
+            body, list(places), batch_size=batch_size, precision=precision, show_progress_bar=show_progress_bar
         )
     except torch.OutOfMemoryError:
         raise
@@ -59,8 +79,10 @@ def embed(
             "weights don't have, they don't belong together: download or save the model again."
         )
         raise InputError(msg) from error
-    # encode works in inference mode, and autograd refuses the tensors made there.
-    embeddings = embeddings.clone()
+    if normalize:
+        embeddings = nn.functional.normalize(embeddings, p=2, dim=1)
+    if len(places) < len(texts):
+        embeddings = embeddings[torch.tensor(rows, device=embeddings.device)]
     finite = torch.isfinite(embeddings).all(dim=1)
     if not bool(finite.all()):
         row = int((~finite).nonzero()[0])
@@ -70,6 +92,54 @@ def embed(
         )
         raise InputError(msg)
     return embeddings
+
+
+def _encoded(
+    body: SentenceTransformer,
+    texts: Sequence[str],
+    *,
+    batch_size: int | None,
+    precision: Precision,
+    show_progress_bar: bool | None,
+) -> Tensor:
+    """Return the embeddings of distinct texts, at least one."""
+    body.eval()
+    device = body.device
+    chunks = tokenised(body, texts, prompt=default_prompt(body), batch_size=batch_size)
+    first = next(chunks)
+    dtype = resolved_precision(precision, device)
+    if precision == "auto" and first.tokens < FEW_TOKENS:  # a first chunk of so few is the only one
+        dtype = torch.float32
+    if show_progress_bar is None:
+        level = logging.getLogger("sentence_transformers").getEffectiveLevel()
+        show_progress_bar = level in (logging.INFO, logging.DEBUG)
+    rows: list[int] = []
+    parts: list[Tensor] = []
+    # One autocast for all batches: it keeps the weights that it has cast until it ends, and no longer. So they are cast
+    # once a call, and never stale.
+    with (
+        torch.no_grad(),
+        torch.autocast(device.type, dtype=dtype) if dtype == torch.bfloat16 else nullcontext(),
+        tqdm(total=len(texts), desc="Texts", disable=not show_progress_bar) as bar,
+    ):
+        for chunk in chain([first], chunks):
+            for batch in chunk.batches:
+                embeddings = _cut(body, body(_on(device, batch.features))[EMBEDDING])
+                parts.append(embeddings if embeddings.dtype == torch.float64 else embeddings.float())
+                rows += batch.rows
+                bar.update(len(batch.rows))
+        joined = torch.cat(parts)
+        ordered = torch.empty_like(joined)
+        ordered[torch.tensor(rows, device=device)] = joined
+    return ordered
+
+
+def _on(device: torch.device, features: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in features.items()}
+
+
+def _cut(body: SentenceTransformer, embeddings: Tensor) -> Tensor:
+    return embeddings if body.truncate_dim is None else embeddings[..., : body.truncate_dim]
 
 
 def default_prompt(body: SentenceTransformer) -> str | None:
@@ -86,13 +156,8 @@ def body_output(body: SentenceTransformer, texts: Sequence[str], *, normalize: b
         `input_ids`, `attention_mask` and `token_embeddings`.
     """
     # The prompt and the truncation that encode applies by itself.
-    features = {
-        key: value.to(body.device) if isinstance(value, Tensor) else value
-        for key, value in body.preprocess(list(texts), prompt=default_prompt(body)).items()
-    }
-    output = dict(body(features))
-    if body.truncate_dim is not None:
-        output[EMBEDDING] = output[EMBEDDING][..., : body.truncate_dim]
+    output = dict(body(_on(body.device, body.preprocess(list(texts), prompt=default_prompt(body)))))
+    output[EMBEDDING] = _cut(body, output[EMBEDDING])
     if normalize:
         output[EMBEDDING] = nn.functional.normalize(output[EMBEDDING], p=2, dim=1)
     return output
