@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentence_transformers import SentenceTransformer
+from torch import Tensor
 
 from setfit_core.data import check_texts, read_examples
 from setfit_core.embedding import embed, limited_length
@@ -15,6 +16,7 @@ from setfit_core.heads.fitting import HeadTraining, fit_array_head, fit_differen
 from setfit_core.heads.held import HeadSetting, HeldHead
 from setfit_core.labelling import Labelling
 from setfit_core.labels import IntArray, LabelCodec
+from setfit_core.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class HeadPhase:
     Attributes:
         body: The body.
         normalize: Whether embeddings are scaled to length 1.
+        precision: What the frozen body computes in.
         held: The head that will be trained; the model's own, or a new one of the right size.
         texts: The training texts.
         codec: How their labels map to class ids.
@@ -32,6 +35,7 @@ class HeadPhase:
 
     body: SentenceTransformer
     normalize: bool
+    precision: Precision
     held: HeldHead
     texts: list[str]
     codec: LabelCodec
@@ -46,7 +50,7 @@ class HeadPhase:
             HeadError: If the head does not take these labels.
         """
         if not self.held.differentiable:
-            embeddings = to_array(embed(self.body, self.texts, normalize=self.normalize, show_progress_bar=False))
+            embeddings = to_array(self._embeddings(show_progress_bar=False))
             rehearse_array_head(self.held.head, self.codec, embeddings, self.targets, seed=seed)
 
     def run(self, training: HeadTraining) -> None:
@@ -54,14 +58,29 @@ class HeadPhase:
         head = self.held.head
         if self.held.differentiable:
             fit_differentiable_head(
-                head, self.body, self.texts, self.targets, normalize=self.normalize, training=training
+                head,
+                self.body,
+                self.texts,
+                self.targets,
+                normalize=self.normalize,
+                precision=self.precision,
+                training=training,
             )
             return
         with limited_length(self.body, training.max_length):
             # None leaves it to the logging level whether a bar is shown.
             bar = None if training.show_progress_bar else False
-            embeddings = embed(self.body, self.texts, normalize=self.normalize, show_progress_bar=bar)
+            embeddings = self._embeddings(show_progress_bar=bar)
         fit_array_head(head, to_array(embeddings), self.targets, seed=training.seed)
+
+    def _embeddings(self, *, show_progress_bar: bool | None) -> Tensor:
+        return embed(
+            self.body,
+            self.texts,
+            normalize=self.normalize,
+            precision=self.precision,
+            show_progress_bar=show_progress_bar,
+        )
 
 
 def plan_head_phase(
@@ -72,6 +91,7 @@ def plan_head_phase(
     labels: Sequence[Any],
     *,
     normalize: bool,
+    precision: Precision,
 ) -> HeadPhase:
     """Check texts, labels and head, changing none of them.
 
@@ -82,4 +102,4 @@ def plan_head_phase(
     examples = read_examples((check_texts(texts), labels), what="training data")
     codec, targets = labelling.learn(examples.labels)
     sized = setting.sized(held, codec, examples.texts, targets, normalize=normalize)
-    return HeadPhase(setting.body, normalize, sized, examples.texts, codec, targets)
+    return HeadPhase(setting.body, normalize, precision, sized, examples.texts, codec, targets)

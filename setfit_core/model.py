@@ -28,7 +28,9 @@ from setfit_core.labelling import Labelling
 from setfit_core.labels import IntArray, Label, LabelCodec
 from setfit_core.model_card import CardFacts, ModelCardData, base_model_of, record_training
 from setfit_core.persistence import load_body, locate_model, push_to_hub
+from setfit_core.precision import Precision, checked_precision
 from setfit_core.saved import SavedModel, Trust, read_saved_model, write_saved_model
+from setfit_core.values import positive_integer
 
 if TYPE_CHECKING:
     import os
@@ -55,6 +57,7 @@ class SetFitModel:
         head_params: Keyword arguments for a head that is built here.
         random_state: Seed for a head that is built here. It reaches a parameter `random_state` only if given.
         model_card_data: What only you know about the model, for its card.
+        precision: What the body computes in when it predicts, and when it is frozen in training; see the property.
 
     Attributes:
         card_facts: What is known for the model card: of the training, and what you said.
@@ -76,6 +79,7 @@ class SetFitModel:
         head_params: Mapping[str, Any] | None = None,
         random_state: int | None = None,
         model_card_data: ModelCardData | None = None,
+        precision: Precision = "auto",
     ) -> None:
         if not isinstance(model_body, SentenceTransformer):
             msg = (
@@ -87,6 +91,7 @@ class SetFitModel:
             msg = f"multi_target_strategy is {multi_target_strategy!r}. It is one of {', '.join(STRATEGIES)}, or None."
             raise ArgumentError(msg)
         _check_card(model_card_data)
+        self.precision = precision
         self.normalize_embeddings = bool(normalize_embeddings)
         self.card_facts = CardFacts(card=model_card_data, base_model=base_model_of(None, model_body))
         self._labelling = Labelling(labels, multi_label=multi_target_strategy is not None)
@@ -107,6 +112,7 @@ class SetFitModel:
         device: str | None = None,
         random_state: int | None = None,
         model_card_data: ModelCardData | None = None,
+        precision: Precision = "auto",
         trusted: Sequence[str] = (),
         trust_pickle: bool = False,
         revision: str | None = None,
@@ -136,6 +142,7 @@ class SetFitModel:
             device: Torch device, such as `"cpu"` or `"cuda"`; None for the best there is.
             random_state: As in the constructor.
             model_card_data: As in the constructor; for a saved model, in place of what was saved.
+            precision: As in the constructor. It isn't saved: it belongs to the machine that the model runs on.
             trusted: Names of further types that a saved scikit-learn head may hold.
             trust_pickle: Whether a head that `setfit` pickled is unpickled, if it holds more than can be read without:
                 this runs whatever code its author put in. Not needed for the heads that `setfit` itself brings.
@@ -153,6 +160,7 @@ class SetFitModel:
             HeadError: If the head can't be found or built.
         """
         _check_card(model_card_data)
+        checked_precision(precision)
         if use_differentiable_head:
             if head is not None and head != DIFFERENTIABLE_HEAD:
                 msg = f"use_differentiable_head=True means head={DIFFERENTIABLE_HEAD!r}, but head={head!r} was given."
@@ -189,13 +197,14 @@ class SetFitModel:
                 head_params=head_params,
                 random_state=random_state,
                 model_card_data=model_card_data,
+                precision=precision,
             )
             base_model = base_model_of(model_id, body)
             model.card_facts = replace(model.card_facts, base_model=base_model)
             return model
         normalize = saved.normalize_embeddings if normalize_embeddings is None else normalize_embeddings
         strategy = saved.multi_target_strategy
-        model = cls(saved.body, saved.held.head, strategy, normalize, random_state=random_state)
+        model = cls(saved.body, saved.held.head, strategy, normalize, random_state=random_state, precision=precision)
         model._held, model._labelling, model.card_facts = saved.held, saved.labelling, saved.facts
         if model_card_data is not None:
             model.card_facts = replace(saved.facts, card=model_card_data)
@@ -285,6 +294,19 @@ class SetFitModel:
     def multi_target_strategy(self) -> str | None:
         """How several labels a text are predicted; None for one label a text."""
         return self._setting.multi_target_strategy
+
+    @property
+    def precision(self) -> Precision:
+        """What the body computes in when it predicts, and when it is frozen in training; embeddings are float32.
+
+        `"float32"`, `"bfloat16"`, or `"auto"`: bfloat16 where the processor multiplies it (CPUs with AVX512-BF16 or
+        AMX-BF16, GPUs without emulation), float32 elsewhere and for calls of so few tokens that it takes longer.
+        """
+        return self._precision
+
+    @precision.setter
+    def precision(self, precision: Precision) -> None:
+        self._precision = checked_precision(precision)
 
     # Head
 
@@ -423,7 +445,13 @@ class SetFitModel:
 
     def _head_phase(self, x_train: Sequence[str], y_train: Sequence[Any]) -> HeadPhase:
         return plan_head_phase(
-            self._setting, self._held, self._labelling, x_train, y_train, normalize=self.normalize_embeddings
+            self._setting,
+            self._held,
+            self._labelling,
+            x_train,
+            y_train,
+            normalize=self.normalize_embeddings,
+            precision=self.precision,
         )
 
     def freeze(self, component: Component | None = None) -> None:
@@ -449,9 +477,14 @@ class SetFitModel:
     # Prediction
 
     def encode(
-        self, inputs: Sequence[str], batch_size: int = 32, show_progress_bar: bool | None = None
+        self, inputs: Sequence[str], batch_size: int | None = None, show_progress_bar: bool | None = None
     ) -> Tensor | npt.NDArray[Any]:
         """Return the embeddings `[n, embedding_size]` of texts, as the head gets them.
+
+        Args:
+            inputs: The texts.
+            batch_size: Texts a forward pass of the body; None for batches of about 1024 tokens.
+            show_progress_bar: Whether to show progress.
 
         Returns:
             A tensor on the model's device if the head is differentiable, otherwise an array (float32).
@@ -459,11 +492,14 @@ class SetFitModel:
         Raises:
             InputError: If a text is not a string, or the body returns NaN.
         """
+        if batch_size is not None:
+            positive_integer("batch_size", batch_size, ", or None")
         embeddings = embed(
             self.model_body,
             check_texts(inputs),
             batch_size=batch_size,
             normalize=self.normalize_embeddings,
+            precision=self.precision,
             show_progress_bar=show_progress_bar,
         )
         return embeddings if self.has_differentiable_head else to_array(embeddings)
@@ -471,7 +507,7 @@ class SetFitModel:
     def predict(
         self,
         inputs: str | Sequence[str],
-        batch_size: int = 32,
+        batch_size: int | None = None,
         as_numpy: bool = False,
         use_labels: bool = True,
         show_progress_bar: bool | None = None,
@@ -480,7 +516,7 @@ class SetFitModel:
 
         Args:
             inputs: A text or a list of texts.
-            batch_size: Texts a forward pass of the body.
+            batch_size: Texts a forward pass of the body; None for batches of about 1024 tokens.
             as_numpy: Whether to return an array instead of a tensor or list.
             use_labels: Whether to return labels; otherwise their places in `model.labels`.
             show_progress_bar: Whether to show progress.
@@ -510,7 +546,7 @@ class SetFitModel:
     def predict_proba(
         self,
         inputs: str | Sequence[str],
-        batch_size: int = 32,
+        batch_size: int | None = None,
         as_numpy: bool = False,
         show_progress_bar: bool | None = None,
     ) -> Any:
@@ -518,7 +554,7 @@ class SetFitModel:
 
         Args:
             inputs: A text or a list of texts.
-            batch_size: Texts a forward pass of the body.
+            batch_size: Texts a forward pass of the body; None for batches of about 1024 tokens.
             as_numpy: Whether to return an array instead of a tensor.
             show_progress_bar: Whether to show progress.
 

@@ -23,6 +23,7 @@ from setfit_core.errors import HeadError, HeadOutputError, SetFitError, TooFewOu
 from setfit_core.heads.adapters import adapter_for, evaluation_mode
 from setfit_core.heads.outputs import head_name
 from setfit_core.labels import IntArray, LabelCodec
+from setfit_core.precision import Precision
 from setfit_core.randomness import isolated_random_state
 from setfit_core.values import count, positive_integer, rate, seed_value
 
@@ -225,12 +226,14 @@ def fit_differentiable_head(
     targets: IntArray,
     *,
     normalize: bool,
+    precision: Precision,
     training: HeadTraining,
 ) -> None:
     """Train a differentiable head, and the body with it if `training.end_to_end`.
 
-    AdamW; the learning rates halve every five epochs. Head and body are in evaluation mode afterwards. What is
-    frozen stays frozen and in evaluation mode. If anything fails, their weights are as they were before.
+    A frozen body computes in `precision`. AdamW; the learning rates halve every five epochs. Head and body are in
+    evaluation mode afterwards. What is frozen stays frozen and in evaluation mode. If anything fails, their weights
+    are as they were before.
 
     Raises:
         HeadOutputError: If the logits have another shape than the contract's, or the loss is not finite.
@@ -248,7 +251,9 @@ def fit_differentiable_head(
         trained = [head, body] if body_parameters else [head]
         before = [copy.deepcopy(part.state_dict()) for part in trained]
         try:
-            frozen = None if body_parameters else embed(body, texts, normalize=normalize, show_progress_bar=False)
+            frozen = None
+            if not body_parameters:
+                frozen = embed(body, texts, normalize=normalize, precision=precision, show_progress_bar=False)
             head.train(bool(parameters))
             body.train(bool(body_parameters))
             groups = [
