@@ -40,6 +40,7 @@ def embed(
     batch_size: int | None = None,
     normalize: bool = False,
     precision: Precision = "float32",
+    open_rows: Callable[[Tensor], Sequence[int]] | None = None,
     show_progress_bar: bool | None = None,
 ) -> Tensor:
     """Return the embeddings of texts, computed in evaluation mode without gradients.
@@ -54,6 +55,8 @@ def embed(
         batch_size: Texts a forward pass; None for batches of about `batching.BATCH_TOKENS` tokens.
         normalize: Whether embeddings are scaled to length 1.
         precision: What the body computes in. `"auto"` is float32 for calls of fewer than `FEW_TOKENS` tokens.
+        open_rows: Tells the rows of such embeddings that have to be computed in float32; asked once, if the body
+            computed in bfloat16 because of `"auto"`.
         show_progress_bar: Whether to show progress; None leaves it to the logging level of sentence_transformers.
 
     Returns:
@@ -68,8 +71,14 @@ def embed(
     places: dict[str, int] = {}
     rows = [places.setdefault(text, len(places)) for text in texts]
     try:
-        embeddings = _encoded(
-            body, list(places), batch_size=batch_size, precision=precision, show_progress_bar=show_progress_bar
+        embeddings = _decided(
+            body,
+            list(places),
+            batch_size=batch_size,
+            normalize=normalize,
+            precision=precision,
+            open_rows=open_rows,
+            show_progress_bar=show_progress_bar,
         )
     except torch.OutOfMemoryError:
         raise
@@ -79,8 +88,6 @@ def embed(
             "weights don't have, they don't belong together: download or save the model again."
         )
         raise InputError(msg) from error
-    if normalize:
-        embeddings = nn.functional.normalize(embeddings, p=2, dim=1)
     if len(places) < len(texts):
         embeddings = embeddings[torch.tensor(rows, device=embeddings.device)]
     finite = torch.isfinite(embeddings).all(dim=1)
@@ -94,15 +101,48 @@ def embed(
     return embeddings
 
 
+def _decided(
+    body: SentenceTransformer,
+    texts: Sequence[str],
+    *,
+    batch_size: int | None,
+    normalize: bool,
+    precision: Precision,
+    open_rows: Callable[[Tensor], Sequence[int]] | None,
+    show_progress_bar: bool | None,
+) -> Tensor:
+    """Return the embeddings of distinct texts, at least one; those of open rows in float32."""
+    embeddings, dtype = _encoded(
+        body,
+        texts,
+        batch_size=batch_size,
+        normalize=normalize,
+        precision=precision,
+        show_progress_bar=show_progress_bar,
+    )
+    if open_rows is not None and precision == "auto" and dtype == torch.bfloat16:
+        rows = list(open_rows(embeddings))
+        if rows:
+            embeddings[torch.tensor(rows, device=embeddings.device)] = embed(
+                body,
+                [texts[row] for row in rows],
+                batch_size=batch_size,
+                normalize=normalize,
+                show_progress_bar=False,
+            )
+    return embeddings
+
+
 def _encoded(
     body: SentenceTransformer,
     texts: Sequence[str],
     *,
     batch_size: int | None,
+    normalize: bool,
     precision: Precision,
     show_progress_bar: bool | None,
-) -> Tensor:
-    """Return the embeddings of distinct texts, at least one."""
+) -> tuple[Tensor, torch.dtype]:
+    """Return the embeddings of distinct texts, at least one, and what the body computed in."""
     body.eval()
     device = body.device
     chunks = tokenised(body, texts, prompt=default_prompt(body), batch_size=batch_size)
@@ -131,7 +171,9 @@ def _encoded(
         joined = torch.cat(parts)
         ordered = torch.empty_like(joined)
         ordered[torch.tensor(rows, device=device)] = joined
-    return ordered
+        if normalize:
+            ordered = nn.functional.normalize(ordered, p=2, dim=1)
+    return ordered, dtype
 
 
 def _on(device: torch.device, features: Mapping[str, Any]) -> dict[str, Any]:

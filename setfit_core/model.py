@@ -15,6 +15,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
+from setfit_core.close_calls import close_calls
 from setfit_core.data import check_texts
 from setfit_core.embedding import embed
 from setfit_core.errors import ArgumentError, UnfittedHeadError
@@ -301,6 +302,8 @@ class SetFitModel:
 
         `"float32"`, `"bfloat16"`, or `"auto"`: bfloat16 where the processor multiplies it (CPUs with AVX512-BF16 or
         AMX-BF16, GPUs without emulation), float32 elsewhere and for calls of so few tokens that it takes longer.
+        With `"auto"`, a text whose two likeliest labels are nearer than bfloat16 can tell apart is embedded again in
+        float32 before it is labelled; a head without `predict_proba` doesn't say which texts those are.
         """
         return self._precision
 
@@ -492,17 +495,32 @@ class SetFitModel:
         Raises:
             InputError: If a text is not a string, or the body returns NaN.
         """
+        return self._embeddings(inputs, batch_size, show_progress_bar, None)
+
+    def _embeddings(
+        self, inputs: Sequence[str], batch_size: int | None, show_progress_bar: bool | None, codec: LabelCodec | None
+    ) -> Tensor | npt.NDArray[Any]:
+        """Return embeddings as the head gets them; with a codec, those of close calls computed in float32."""
         if batch_size is not None:
             positive_integer("batch_size", batch_size, ", or None")
-        embeddings = embed(
-            self.model_body,
-            check_texts(inputs),
-            batch_size=batch_size,
-            normalize=self.normalize_embeddings,
-            precision=self.precision,
-            show_progress_bar=show_progress_bar,
+
+        def placed(embeddings: Tensor) -> Tensor | npt.NDArray[Any]:
+            return embeddings if self.has_differentiable_head else to_array(embeddings)
+
+        def open_rows(embeddings: Tensor) -> list[int]:
+            return [] if codec is None else close_calls(self.model_head, placed(embeddings), codec).tolist()
+
+        return placed(
+            embed(
+                self.model_body,
+                check_texts(inputs),
+                batch_size=batch_size,
+                normalize=self.normalize_embeddings,
+                precision=self.precision,
+                open_rows=open_rows,
+                show_progress_bar=show_progress_bar,
+            )
         )
-        return embeddings if self.has_differentiable_head else to_array(embeddings)
 
     def predict(
         self,
@@ -533,7 +551,7 @@ class SetFitModel:
         """
         codec = self._fitted_codec()
         texts = [inputs] if isinstance(inputs, str) else inputs
-        embeddings = self.encode(texts, batch_size, show_progress_bar)
+        embeddings = self._embeddings(texts, batch_size, show_progress_bar, codec)
         columns = codec.expand_class_ids(adapter_for(self.model_head).class_ids(embeddings, codec))
         predicted = codec.decode(columns) if use_labels else columns
         single = isinstance(inputs, str)
@@ -571,7 +589,7 @@ class SetFitModel:
         """
         codec = self._fitted_codec()
         texts = [inputs] if isinstance(inputs, str) else inputs
-        embeddings = self.encode(texts, batch_size, show_progress_bar)
+        embeddings = self._embeddings(texts, batch_size, show_progress_bar, codec)
         full = codec.expand_probabilities(adapter_for(self.model_head).probabilities(embeddings, codec))
         return self._converted(full, single=isinstance(inputs, str), as_numpy=as_numpy)
 
