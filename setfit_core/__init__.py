@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from setfit_core.conformance import ContractReport as ContractReport
     from setfit_core.conformance import check_contract as check_contract
     from setfit_core.data import sample_dataset as sample_dataset
+    from setfit_core.embedding_cache import EmbeddingCache as EmbeddingCache
     from setfit_core.errors import SetFitError as SetFitError
     from setfit_core.model import SetFitModel as SetFitModel
     from setfit_core.model_card import ModelCardData as ModelCardData
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ContractReport": "setfit_core.conformance",
     "DifferentiableHead": "setfit_core.protocols",
+    "EmbeddingCache": "setfit_core.embedding_cache",
     "HeadInfo": "setfit_core.registry",
     "ModelCardData": "setfit_core.model_card",
     "NonDifferentiableHead": "setfit_core.protocols",
@@ -50,6 +52,7 @@ _HOMES = {
 __all__ = [
     "ContractReport",
     "DifferentiableHead",
+    "EmbeddingCache",
     "HeadInfo",
     "ModelCardData",
     "NonDifferentiableHead",

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from setfit_core.batching import tokenised
+from setfit_core.embedding_cache import EmbeddingCache, conditions_of
 from setfit_core.errors import ArgumentError, InputError
 from setfit_core.precision import Precision, resolved_precision
 
@@ -41,6 +42,7 @@ def embed(
     batch_size: int | None = None,
     normalize: bool = False,
     precision: Precision = "float32",
+    cache: EmbeddingCache | None = None,
     open_rows: Callable[[Tensor], Sequence[int]] | None = None,
     show_progress_bar: bool | None = None,
 ) -> Tensor:
@@ -56,6 +58,7 @@ def embed(
         batch_size: Texts a forward pass; None for batches of about `batching.BATCH_TOKENS` tokens.
         normalize: Whether embeddings are scaled to length 1.
         precision: What the body computes in. `"auto"` is float32 for calls of fewer than `FEW_TOKENS` tokens.
+        cache: Where embeddings of earlier calls are. With it, `"auto"` doesn't depend on the number of tokens.
         open_rows: Tells the rows of such embeddings that have to be computed in float32; asked once, if the body
             computed in bfloat16 because of `"auto"`.
         show_progress_bar: Whether to show progress; None leaves it to the logging level of sentence_transformers.
@@ -78,6 +81,7 @@ def embed(
             batch_size=batch_size,
             normalize=normalize,
             precision=precision,
+            cache=cache,
             open_rows=open_rows,
             show_progress_bar=show_progress_bar,
         )
@@ -109,18 +113,33 @@ def _decided(
     batch_size: int | None,
     normalize: bool,
     precision: Precision,
+    cache: EmbeddingCache | None,
     open_rows: Callable[[Tensor], Sequence[int]] | None,
     show_progress_bar: bool | None,
 ) -> Tensor:
     """Return the embeddings of distinct texts, at least one; those of open rows in float32."""
-    embeddings, dtype = _encoded(
-        body,
-        texts,
-        batch_size=batch_size,
-        normalize=normalize,
-        precision=precision,
-        show_progress_bar=show_progress_bar,
-    )
+
+    def compute(part: Sequence[str], asked: Precision) -> tuple[Tensor, torch.dtype]:
+        return _encoded(
+            body,
+            part,
+            batch_size=batch_size,
+            normalize=normalize,
+            precision=asked,
+            show_progress_bar=show_progress_bar,
+        )
+
+    dtype = resolved_precision(precision, body.device)
+    conditions = None
+    if cache is not None:
+        conditions = conditions_of(body, prompt=default_prompt(body), normalize=normalize, dtype=dtype)
+        if conditions is None:
+            logger.warning("The embeddings of this body aren't cached: not all that they depend on can be told.")
+    if cache is None or conditions is None:
+        embeddings, dtype = compute(texts, precision)
+    else:
+        whole: Precision = "bfloat16" if dtype == torch.bfloat16 else "float32"
+        embeddings = cache.completed(texts, conditions, lambda part: compute(part, whole)[0]).to(body.device)
     if open_rows is not None and precision == "auto" and dtype == torch.bfloat16:
         rows = list(open_rows(embeddings))
         if rows:
@@ -129,6 +148,7 @@ def _decided(
                 [texts[row] for row in rows],
                 batch_size=batch_size,
                 normalize=normalize,
+                cache=cache,
                 show_progress_bar=False,
             )
     return embeddings

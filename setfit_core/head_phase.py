@@ -11,6 +11,7 @@ from torch import Tensor
 
 from setfit_core.data import check_texts, read_examples
 from setfit_core.embedding import embed, limited_length
+from setfit_core.embedding_cache import EmbeddingCache
 from setfit_core.heads.adapters import to_array
 from setfit_core.heads.fitting import HeadTraining, fit_array_head, fit_differentiable_head, rehearse_array_head
 from setfit_core.heads.held import HeadSetting, HeldHead
@@ -27,6 +28,7 @@ class HeadPhase:
         body: The body.
         normalize: Whether embeddings are scaled to length 1.
         precision: What the frozen body computes in.
+        cache: Where embeddings of earlier calls are, or None.
         held: The head that will be trained; the model's own, or a new one of the right size.
         texts: The training texts.
         codec: How their labels map to class ids.
@@ -36,6 +38,7 @@ class HeadPhase:
     body: SentenceTransformer
     normalize: bool
     precision: Precision
+    cache: EmbeddingCache | None
     held: HeldHead
     texts: list[str]
     codec: LabelCodec
@@ -64,6 +67,7 @@ class HeadPhase:
                 self.targets,
                 normalize=self.normalize,
                 precision=self.precision,
+                cache=self.cache,
                 training=training,
             )
             return
@@ -79,6 +83,7 @@ class HeadPhase:
             self.texts,
             normalize=self.normalize,
             precision=self.precision,
+            cache=self.cache,
             show_progress_bar=show_progress_bar,
         )
 
@@ -92,6 +97,7 @@ def plan_head_phase(
     *,
     normalize: bool,
     precision: Precision,
+    cache: EmbeddingCache | None,
 ) -> HeadPhase:
     """Check texts, labels and head, changing none of them.
 
@@ -102,4 +108,4 @@ def plan_head_phase(
     examples = read_examples((check_texts(texts), labels), what="training data")
     codec, targets = labelling.learn(examples.labels)
     sized = setting.sized(held, codec, examples.texts, targets, normalize=normalize)
-    return HeadPhase(setting.body, normalize, precision, sized, examples.texts, codec, targets)
+    return HeadPhase(setting.body, normalize, precision, cache, sized, examples.texts, codec, targets)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from setfit_core.close_calls import close_calls
 from setfit_core.data import check_texts
 from setfit_core.embedding import embed
+from setfit_core.embedding_cache import EmbeddingCache, checked_cache
 from setfit_core.errors import ArgumentError, UnfittedHeadError
 from setfit_core.head_phase import HeadPhase, plan_head_phase
 from setfit_core.heads.adapters import adapter_for, to_array, unfitted
@@ -59,6 +60,7 @@ class SetFitModel:
         random_state: Seed for a head that is built here. It reaches a parameter `random_state` only if given.
         model_card_data: What only you know about the model, for its card.
         precision: What the body computes in when it predicts, and when it is frozen in training; see the property.
+        embedding_cache: Where embeddings are kept on disk for texts that come again; None keeps none.
 
     Attributes:
         card_facts: What is known for the model card: of the training, and what you said.
@@ -81,6 +83,7 @@ class SetFitModel:
         random_state: int | None = None,
         model_card_data: ModelCardData | None = None,
         precision: Precision = "auto",
+        embedding_cache: EmbeddingCache | None = None,
     ) -> None:
         if not isinstance(model_body, SentenceTransformer):
             msg = (
@@ -93,6 +96,7 @@ class SetFitModel:
             raise ArgumentError(msg)
         _check_card(model_card_data)
         self.precision = precision
+        self.embedding_cache = embedding_cache
         self.normalize_embeddings = bool(normalize_embeddings)
         self.card_facts = CardFacts(card=model_card_data, base_model=base_model_of(None, model_body))
         self._labelling = Labelling(labels, multi_label=multi_target_strategy is not None)
@@ -114,6 +118,7 @@ class SetFitModel:
         random_state: int | None = None,
         model_card_data: ModelCardData | None = None,
         precision: Precision = "auto",
+        embedding_cache: EmbeddingCache | None = None,
         trusted: Sequence[str] = (),
         trust_pickle: bool = False,
         revision: str | None = None,
@@ -144,6 +149,7 @@ class SetFitModel:
             random_state: As in the constructor.
             model_card_data: As in the constructor; for a saved model, in place of what was saved.
             precision: As in the constructor. It isn't saved: it belongs to the machine that the model runs on.
+            embedding_cache: As in the constructor. It isn't saved.
             trusted: Names of further types that a saved scikit-learn head may hold.
             trust_pickle: Whether a head that `setfit` pickled is unpickled, if it holds more than can be read without:
                 this runs whatever code its author put in. Not needed for the heads that `setfit` itself brings.
@@ -162,6 +168,7 @@ class SetFitModel:
         """
         _check_card(model_card_data)
         checked_precision(precision)
+        checked_cache(embedding_cache)
         if use_differentiable_head:
             if head is not None and head != DIFFERENTIABLE_HEAD:
                 msg = f"use_differentiable_head=True means head={DIFFERENTIABLE_HEAD!r}, but head={head!r} was given."
@@ -199,13 +206,22 @@ class SetFitModel:
                 random_state=random_state,
                 model_card_data=model_card_data,
                 precision=precision,
+                embedding_cache=embedding_cache,
             )
             base_model = base_model_of(model_id, body)
             model.card_facts = replace(model.card_facts, base_model=base_model)
             return model
         normalize = saved.normalize_embeddings if normalize_embeddings is None else normalize_embeddings
         strategy = saved.multi_target_strategy
-        model = cls(saved.body, saved.held.head, strategy, normalize, random_state=random_state, precision=precision)
+        model = cls(
+            saved.body,
+            saved.held.head,
+            strategy,
+            normalize,
+            random_state=random_state,
+            precision=precision,
+            embedding_cache=embedding_cache,
+        )
         model._held, model._labelling, model.card_facts = saved.held, saved.labelling, saved.facts
         if model_card_data is not None:
             model.card_facts = replace(saved.facts, card=model_card_data)
@@ -310,6 +326,15 @@ class SetFitModel:
     @precision.setter
     def precision(self, precision: Precision) -> None:
         self._precision = checked_precision(precision)
+
+    @property
+    def embedding_cache(self) -> EmbeddingCache | None:
+        """Where embeddings are kept on disk for texts that come again; None keeps none."""
+        return self._embedding_cache
+
+    @embedding_cache.setter
+    def embedding_cache(self, cache: EmbeddingCache | None) -> None:
+        self._embedding_cache = checked_cache(cache)
 
     # Head
 
@@ -455,6 +480,7 @@ class SetFitModel:
             y_train,
             normalize=self.normalize_embeddings,
             precision=self.precision,
+            cache=self.embedding_cache,
         )
 
     def freeze(self, component: Component | None = None) -> None:
@@ -517,6 +543,7 @@ class SetFitModel:
                 batch_size=batch_size,
                 normalize=self.normalize_embeddings,
                 precision=self.precision,
+                cache=self.embedding_cache,
                 open_rows=open_rows,
                 show_progress_bar=show_progress_bar,
             )

@@ -19,6 +19,7 @@ from torch.nn.parameter import UninitializedParameter
 from tqdm.auto import tqdm
 
 from setfit_core.embedding import EMBEDDING, FrozenFeatures, body_output, embed, limited_length
+from setfit_core.embedding_cache import EmbeddingCache
 from setfit_core.errors import HeadError, HeadOutputError, SetFitError, TooFewOutputsError
 from setfit_core.heads.adapters import adapter_for, evaluation_mode
 from setfit_core.heads.outputs import head_name
@@ -227,6 +228,7 @@ def fit_differentiable_head(
     *,
     normalize: bool,
     precision: Precision,
+    cache: EmbeddingCache | None,
     training: HeadTraining,
 ) -> None:
     """Train a differentiable head, and the body with it if `training.end_to_end`.
@@ -253,7 +255,9 @@ def fit_differentiable_head(
         try:
             frozen = None
             if not body_parameters:
-                frozen = embed(body, texts, normalize=normalize, precision=precision, show_progress_bar=False)
+                frozen = embed(
+                    body, texts, normalize=normalize, precision=precision, cache=cache, show_progress_bar=False
+                )
             head.train(bool(parameters))
             body.train(bool(body_parameters))
             groups = [

@@ -58,7 +58,7 @@ def test_a_head_is_trained_on_embeddings_of_the_precision(minilm, texts, topics,
             else torch.cat([parameter.detach().flatten() for parameter in model.model_head.parameters()]).numpy()
         )
     assert not np.array_equal(weights["float32"], weights["bfloat16"])
-    np.testing.assert_allclose(weights["float32"], weights["bfloat16"], atol=0.02)
+    np.testing.assert_allclose(weights["float32"], weights["bfloat16"], atol=0.05)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 1.5, True, "32"])
@@ -84,12 +84,11 @@ def test_close_calls_are_labelled_as_in_float32(minilm, texts, topics, new_texts
     if resolved_precision("auto", minilm.device) == torch.float32:
         pytest.skip("this processor doesn't multiply bfloat16")
     model = on_the_boundary(minilm, texts, topics, new_texts)
-    exact = model.predict_proba(new_texts, as_numpy=True)
+    exact, labels = model.predict_proba(new_texts, as_numpy=True), model.predict(new_texts)
     model.precision = "bfloat16"
     assert abs(model.predict_proba(new_texts, as_numpy=True)[0, 0] - exact[0, 0]) > 1e-5
     model.precision = "auto"
     np.testing.assert_allclose(model.predict_proba(new_texts, as_numpy=True)[0], exact[0], atol=1e-6)
-    model.precision, labels = "float32", model.predict(new_texts)
     assert model.predict(new_texts) == labels
 
 
