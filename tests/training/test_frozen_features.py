@@ -86,7 +86,7 @@ def test_a_head_on_token_embeddings_trains_as_on_the_same_embeddings(transformer
     heads[1].load_state_dict(heads[0].state_dict())
     results = []
     for head in heads:
-        model = SetFitModel(transformer, head)
+        model = SetFitModel(transformer, head, precision="float32")
         model.fit(texts, topics, num_epochs=8, batch_size=4, show_progress_bar=False)
         results.append(model.predict_proba(texts))
     assert torch.allclose(results[0], results[1], atol=1e-4)
