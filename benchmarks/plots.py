@@ -1,0 +1,159 @@
+"""The plots of the benchmark's report."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from benchmarks.runs import CORE, SETFIT, SIDES, Record, Setup
+from benchmarks.summary import Cell, standard_error, summarize
+
+COLOURS = {SETFIT: "#b0552f", CORE: "#1f6f8b"}
+MARKERS = {8: "o", 64: "s"}
+COLUMNS = 4
+STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "axes.axisbelow": True,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+}
+# (number, title, at which setfit's over ours is worth a line)
+RATIOS = (
+    ("embedding_phase", "Embedding phase"),
+    ("differentiable_head", "Differentiable head, frozen body"),
+    ("predict", "Prediction"),
+    ("whole_process", "Whole process"),
+)
+
+
+def seconds_label(value: float, _position: int | None = None) -> str:
+    if value < 100:
+        return f"{value:g} s"
+    return f"{value / 60:.0f} min" if value < 5_400 else f"{value / 3_600:.0f} h"
+
+
+def training_seconds(cell: Cell, side: str) -> float | None:
+    """Return the mean of both phases; where the head phase is missing (extrapolated), of the first alone."""
+    phases = [cell.values(side, phase) for phase in ("embedding_phase", "logistic_head")]
+    return sum(statistics.mean(values) for values in phases if values) or None
+
+
+def draw_accuracy(axes: Axes, cells: Sequence[Cell]) -> None:
+    """Draw the accuracy of one data set over its training time: a line for each side, a point for each cell."""
+    for side in SIDES:
+        points = []
+        for cell in cells:
+            seconds, accuracies = training_seconds(cell, side), cell.values(side, "accuracy logistic")
+            if seconds is None:
+                continue
+            if not accuracies:
+                axes.axvline(seconds, color=COLOURS[side], linestyle=":", linewidth=1.5)
+                note = f"{cell.per_class} a class ≈ {seconds_label(seconds)}"
+                place = {"xy": (seconds, 0.03), "xycoords": axes.get_xaxis_transform()}
+                offset = {"xytext": (-3, 0), "textcoords": "offset points", "ha": "right", "rotation": 90}
+                axes.annotate(note, **place, **offset, color=COLOURS[side], fontsize=8)
+                continue
+            error = standard_error(accuracies)
+            points.append((seconds, statistics.mean(accuracies), 0 if math.isnan(error) else error, cell.per_class))
+        axes.plot([p[0] for p in points], [p[1] for p in points], color=COLOURS[side], linewidth=1, alpha=0.5)
+        for seconds, accuracy, error, per_class in points:
+            look = {"color": COLOURS[side], "marker": MARKERS.get(per_class, "D"), "markersize": 7, "capsize": 3}
+            axes.errorbar(seconds, accuracy, yerr=error, **look)
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / 1.6, high * 1.6)
+    axes.xaxis.set_major_formatter(FuncFormatter(seconds_label))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(y=0.15)
+
+
+def accuracy_plot(cells: Sequence[Cell]) -> Figure:
+    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
+    rows = -(-len(datasets) // COLUMNS)
+    columns = min(COLUMNS, len(datasets))
+    figure = Figure(figsize=(max(6.5, 3.3 * columns), 2.9 * rows + 0.9), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, dataset in zip(grid.flat, datasets, strict=False):
+        draw_accuracy(axes, [cell for cell in cells if cell.dataset == dataset])
+        axes.set_title(dataset)
+    for axes in list(grid.flat)[len(datasets) :]:
+        axes.set_axis_off()
+    sizes = sorted({cell.per_class for cell in cells})
+    handles = [
+        *(mpl.lines.Line2D([], [], color=COLOURS[side], linewidth=3, label=side) for side in SIDES),
+        *(
+            mpl.lines.Line2D([], [], color="#555", linestyle="", marker=MARKERS.get(n, "D"), label=f"{n} a class")
+            for n in sizes
+        ),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
+    figure.supxlabel("processor seconds of training")
+    figure.supylabel("accuracy, % (mean ± s.e.)")
+    return figure
+
+
+def ratio_plot(cells: Sequence[Cell]) -> Figure | None:
+    found = [
+        (title, [(cell, value) for cell in cells if (value := cell.ratio(number)) is not None])
+        for number, title in RATIOS
+    ]
+    found = [(title, bars) for title, bars in found if bars]
+    if not found:
+        return None
+    heights = [len(bars) + 1.6 for _, bars in found]
+    figure = Figure(figsize=(8, 0.27 * sum(heights) + 0.6), layout="constrained")
+    grid = figure.subplots(len(found), 1, squeeze=False, height_ratios=heights, sharex=True)
+    highest = max(value for _, bars in found for _, value in bars)
+    for axes, (title, bars) in zip(grid.flat, found, strict=True):
+        names = [cell.name for cell, _ in bars]
+        values = [value for _, value in bars]
+        marks = ["≈ " if title == "Embedding phase" and cell.extrapolated() else "" for cell, _ in bars]
+        drawn = axes.barh(names, [value - 1 for value in values], left=1, color=COLOURS[CORE], height=0.7)
+        for bar, value in zip(drawn, values, strict=True):
+            if value < 1:
+                bar.set_color(COLOURS[SETFIT])
+        for row, (mark, value) in enumerate(zip(marks, values, strict=True)):
+            axes.annotate(
+                f"{mark}{value:.1f}x",
+                (max(value, 1), row),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=9,
+            )
+        axes.set_title(title, loc="left")
+        axes.set_ylim(len(bars) - 0.4, -0.6)
+        axes.set_xscale("log")
+        axes.axvline(1, color="#444", linewidth=1)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}x"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    lowest = min(value for _, bars in found for _, value in bars)
+    grid.flat[0].set_xlim(min(0.8, lowest / 1.2), max(highest * 1.6, 2))
+    figure.supxlabel("setfit's processor seconds over this project's (right is better; ≈ extrapolated)", fontsize=10)
+    return figure
+
+
+def write_plots(records: Sequence[Record], setup: Setup, out: Path) -> list[str]:
+    """Write the plots into a folder and return the names of their files."""
+    cells = summarize(records, setup)
+    if not cells:
+        return []
+    with mpl.rc_context(STYLE):
+        figures = {"accuracy.png": accuracy_plot(cells), "ratios.png": ratio_plot(cells)}
+        written = {name: figure for name, figure in figures.items() if figure is not None}
+        for name, figure in written.items():
+            figure.savefig(out / name, dpi=150)
+    return list(written)
