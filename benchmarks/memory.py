@@ -2,8 +2,8 @@
 
 Run: python -m benchmarks.memory --data DATA --setfit-python PYTHON
 
-MiniLM's table is enlarged to 250,002 rows in a temporary folder; its tokenizer stays, so the texts take the same work as
-ever and only the table costs more. Prints a Markdown table.
+MiniLM's table is enlarged to 250,002 rows in a temporary folder; its tokenizer stays, so the texts take the same
+work as ever and only the table costs more. Prints a Markdown table.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.runs import CORE, SETFIT, SIDES, Record, Setup
 from benchmarks.summary import Cell, standard_error, summarize
+from benchmarks.targets import times
 
 COLOURS = {SETFIT: "#b0552f", CORE: "#1f6f8b"}
 MARKERS = {8: "o", 64: "s"}
@@ -28,7 +29,6 @@ STYLE = {
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
 }
-# (number, title, at which setfit's over ours is worth a line)
 RATIOS = (
     ("embedding_phase", "Embedding phase"),
     ("differentiable_head", "Differentiable head, frozen body"),
@@ -125,7 +125,7 @@ def ratio_plot(cells: Sequence[Cell]) -> Figure | None:
                 bar.set_color(COLOURS[SETFIT])
         for row, (mark, value) in enumerate(zip(marks, values, strict=True)):
             axes.annotate(
-                f"{mark}{value:.1f}x",
+                mark + times(value),
                 (max(value, 1), row),
                 xytext=(4, 0),
                 textcoords="offset points",

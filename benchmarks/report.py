@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from benchmarks.runs import CORE, SETFIT, SIDES, Record, Setup
 from benchmarks.summary import Cell, standard_error, summarize
-from benchmarks.targets import TARGETS, TUNED_ON, judge, judged_only
+from benchmarks.targets import TARGETS, TUNED_ON, judge, judged_only, times
 
 EXTRAPOLATED = "≈"
 NOTHING = "—"
@@ -37,20 +37,20 @@ def mean_error(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):+.1f}" + ("" if math.isnan(error) else f" ± {error:.1f}")
 
 
-def digits_for(values: Sequence[float]) -> int:
-    """Return how many decimals show about three figures."""
-    return max(0, 2 - math.floor(math.log10(statistics.mean(values)))) if values and any(values) else 0
-
-
 def amount(values: Sequence[float], mark: str = "") -> str:
+    """Write a mean with about three figures, and at most two decimals."""
     if not values:
         return NOTHING
-    digits = min(2, digits_for(values))
-    return f"{mark}{statistics.mean(values):,.{digits}f}"
+    mean = statistics.mean(values)
+    return f"{mark}{mean:,.{2 if mean < 10 else 1 if mean < 100 else 0}f}"
+
+
+def count(values: Sequence[float], mark: str = "") -> str:
+    return f"{mark}{statistics.mean(values):,.0f}" if values else NOTHING
 
 
 def ratio(value: float | None, mark: str = "") -> str:
-    return NOTHING if value is None else f"{mark}{value:.1f}x"
+    return NOTHING if value is None else mark + times(value)
 
 
 def mark_of(cell: Cell, side: str = SETFIT) -> str:
@@ -81,30 +81,15 @@ def accuracy_table(cells: Sequence[Cell], head: str) -> list[str]:
 def embedding_table(cells: Sequence[Cell]) -> list[str]:
     rows = []
     for cell in cells:
-        mark = mark_of(cell)
         seconds = [amount(cell.values(side, "embedding_phase"), mark_of(cell, side)) for side in SIDES]
-        row = [
-            cell.name,
-            str(len(cell.paired("embedding_phase"))),
-            *seconds,
-            ratio(cell.ratio("embedding_phase"), mark),
+        work = [
+            " / ".join(count(cell.values(side, name), mark_of(cell, side)) for side in SIDES)
+            for name in ("steps", "texts", "positions", "tokens")
         ]
-        for name in ("steps", "texts", "positions", "tokens"):
-            row.append(" / ".join(amount(cell.values(side, name), mark_of(cell, side)) for side in SIDES))
-        rows.append(row)
-    return table(
-        [
-            "data set, a class",
-            "pairs",
-            *(f"{side}, s" for side in SIDES),
-            "ratio",
-            "steps",
-            "texts",
-            "positions",
-            "tokens",
-        ],
-        rows,
-    )
+        pairs = str(len(cell.paired("embedding_phase")))
+        rows.append([cell.name, pairs, *seconds, ratio(cell.ratio("embedding_phase"), mark_of(cell)), *work])
+    sides = [f"{side}, s" for side in SIDES]
+    return table(["data set, a class", "pairs", *sides, "ratio", "steps", "texts", "positions", "tokens"], rows)
 
 
 def floor_table(cells: Sequence[Cell], machine: Record | None) -> list[str]:
@@ -117,11 +102,11 @@ def floor_table(cells: Sequence[Cell], machine: Record | None) -> list[str]:
             continue
         flops = 2 * 3 * machine["linear_parameters"] * statistics.mean(tokens)
         floors = {kind: flops / 1e9 / rate for kind, rate in machine["gflops"].items()}
-        row = [cell.name, amount(tokens), f"{flops / 1e9:,.0f}", *(f"{floor:.2f}" for floor in floors.values())]
+        row = [cell.name, count(tokens), f"{flops / 1e9:,.0f}", *(f"{floor:.2f}" for floor in floors.values())]
         for side in SIDES:
             seconds = cell.values(side, "embedding_phase")
-            times = [f"{statistics.mean(seconds) / floor:,.1f}" for floor in floors.values()] if seconds else []
-            row.append(mark_of(cell, side) + " / ".join(times) if times else NOTHING)
+            shares = [f"{statistics.mean(seconds) / floor:,.1f}" for floor in floors.values()] if seconds else []
+            row.append(mark_of(cell, side) + " / ".join(shares) if shares else NOTHING)
         rows.append(row)
     kinds = list(machine["gflops"])
     header = ["data set, a class", "distinct tokens", "GFLOP", *(f"floor, s, {kind}" for kind in kinds)]
@@ -136,7 +121,7 @@ def phases_table(cells: Sequence[Cell]) -> list[str]:
         for phase in phases:
             shown = [amount(cell.values(side, phase)) for side in SIDES]
             row.append(f"{' / '.join(shown)} = {ratio(cell.ratio(phase))}" if cell.paired(phase) else " / ".join(shown))
-        row.append(" / ".join(amount(cell.values(side, "peak memory")) for side in SIDES))
+        row.append(" / ".join(count(cell.values(side, "peak memory")) for side in SIDES))
         rows.append(row)
     names = [phase.replace("_", " ") for phase in phases]
     return table(["data set, a class", *(f"{name}, s" for name in names), "peak memory, MiB"], rows)

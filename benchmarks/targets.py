@@ -40,6 +40,11 @@ class Verdict:
         return {True: "**yes**", False: "**no**", None: "not measured"}[self.met]
 
 
+def times(ratio: float) -> str:
+    """Write a ratio; one decimal would hide on which side of 1 it is."""
+    return f"{ratio:.{1 if ratio >= 10 else 2}f}x"
+
+
 def many_classes_8(cell: Cell) -> bool:
     return cell.per_class == 8 and cell.classes >= 5
 
@@ -81,7 +86,7 @@ def judge(target: Target, cells: Sequence[Cell]) -> Verdict:
         shown = f"{mean:+.1f}" if math.isnan(error) else f"{mean:+.1f} ± {error:.1f}"
         return Verdict(shown, len(concerned), mean >= target.least)
     ratios = [ratio for cell in concerned if (ratio := cell.ratio(target.number)) is not None]
-    reached = f"{geometric_mean(ratios):.1f}x ({min(ratios):.1f} to {max(ratios):.1f})"
+    reached = f"{times(geometric_mean(ratios))} ({times(min(ratios))} to {times(max(ratios))})"
     return Verdict(reached, len(ratios), min(ratios) >= target.least)
 
 
