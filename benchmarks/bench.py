@@ -27,6 +27,7 @@ from benchmarks.runs import (
     body_hash,
     cpu_model,
     make_record,
+    program,
     run_worker,
     source_hash,
 )
@@ -73,11 +74,11 @@ class Bench:
         self.args = args
         self.results = Results(args.out / "results.jsonl")
         self.setup = Setup(cpu_model(), args.threads, body_hash(args.body), source_hash(), args.test_rows)
-        self.pythons = {CORE: args.core_python, SETFIT: args.setfit_python}
+        self.pythons = {CORE: program(args.core_python), SETFIT: program(args.setfit_python)}
         self.failed = 0
 
     def measure_machine(self) -> None:
-        result = run_worker("machine", self.args.core_python, {"body": str(self.args.body)}, 1)
+        result = run_worker("machine", self.pythons[CORE], {"body": str(self.args.body.resolve())}, 1)
         rates = ", ".join(f"{rate:.0f} GFLOP/s in {kind}" for kind, rate in result["gflops"].items())
         print(f"{self.setup.cpu}, one thread: {rates}", flush=True)
         self.results.add({"kind": "machine", "cpu": self.setup.cpu, "body": self.setup.body, **result})
@@ -86,7 +87,7 @@ class Bench:
         for cell in plan:
             for seed in range(cell.seeds):
                 job = prepare_job(self.args.data, cell.dataset, cell.per_class, seed, self.args.test_rows)
-                job["body"] = str(self.args.body)
+                job["body"] = str(self.args.body.resolve())
                 job["differentiable_head"] = seed < cell.differentiable_seeds
                 self.run_pair(job)
 

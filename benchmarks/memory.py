@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.bench import default_body
-from benchmarks.runs import CORE, SETFIT, SIDES, run_worker
+from benchmarks.runs import CORE, SETFIT, SIDES, program, run_worker
 from benchmarks.samples import prepare_job
 
 ROWS = 250_002  # XLM-RoBERTa's
@@ -51,7 +51,7 @@ def main() -> int:
 
     job = prepare_job(args.data, DATASET, PER_CLASS, seed=0, test_rows=TEST_ROWS)
     job |= {"max_steps": None, "differentiable_head": False, "regime": "default"}
-    pythons = {SETFIT: args.setfit_python, CORE: args.core_python}
+    pythons = {SETFIT: program(args.setfit_python), CORE: program(args.core_python)}
     with tempfile.TemporaryDirectory(prefix="setfit-memory-") as folder:
         enlarge(args.body, Path(folder))
         job["body"] = folder

@@ -63,6 +63,11 @@ def body_hash(body: Path) -> str:
     return hashlib.sha256((body / "model.safetensors").read_bytes()).hexdigest()[:16]
 
 
+def program(command: str | None) -> str | None:
+    """Return what starts an interpreter from any folder. Links stay: an environment is known by its own link."""
+    return str(Path(command).absolute()) if command and os.sep in command else command
+
+
 def run_worker(worker: str, python: str, job: Record, threads: int) -> Record:
     """Run a worker on a job in a child process of `python`, in an empty folder; return what it reports."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -42,7 +42,7 @@ class Verdict:
 
 def times(ratio: float) -> str:
     """Write a ratio; one decimal would hide on which side of 1 it is."""
-    return f"{ratio:.{1 if ratio >= 10 else 2}f}x"
+    return f"{ratio:.{0 if ratio >= 100 else 1 if ratio >= 10 else 2}f}x"
 
 
 def many_classes_8(cell: Cell) -> bool:
@@ -83,7 +83,7 @@ def judge(target: Target, cells: Sequence[Cell]) -> Verdict:
         gains = [cell.gains(target.number) for cell in concerned]
         mean = sum(sum(each) / len(each) for each in gains) / len(gains)
         error = math.sqrt(sum(standard_error(each) ** 2 for each in gains)) / len(gains)
-        shown = f"{mean:+.1f}" if math.isnan(error) else f"{mean:+.1f} ± {error:.1f}"
+        shown = f"{mean:+.2f}" if math.isnan(error) else f"{mean:+.2f} ± {error:.2f}"
         return Verdict(shown, len(concerned), mean >= target.least)
     ratios = [ratio for cell in concerned if (ratio := cell.ratio(target.number)) is not None]
     reached = f"{times(geometric_mean(ratios))} ({times(min(ratios))} to {times(max(ratios))})"

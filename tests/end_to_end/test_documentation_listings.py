@@ -117,7 +117,7 @@ def test_training_with_a_differentiable_head(trained_body_id, body_id, sst2, cap
     )
     assert re.fullmatch(r"tensor\(\[[01], [01], [01]\]\)", repr(preds))
     if trained_body_id == body_id:
-        # 32 sentences a class give this body 0.75 with a spread of 0.03, over the test sets of benchmarks/accuracy.py.
+        # 32 sentences a class give this body 0.75 with a spread of 0.03, over the test sets of benchmarks/samples.py.
         assert metrics["accuracy"] > 0.62
 
     printed = capsys.readouterr()
