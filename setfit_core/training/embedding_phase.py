@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 from sentence_transformers import (
@@ -108,8 +109,8 @@ def train_body(
     body: SentenceTransformer,
     args: TrainingArguments,
     objective: Objective,
-    train: Examples,
-    evaluation: Examples | None,
+    train: Targeted,
+    evaluation: Targeted | None,
     callbacks: Sequence[TrainerCallback],
 ) -> tuple[list[dict[str, float]], EmbeddingWork]:
     """Fine-tune the body, and return the log history and what was done.
@@ -148,7 +149,7 @@ def train_body(
             stack.enter_context(rows.training())
         trainer_arguments = _trainer_arguments(args, objective, body, evaluate=held_out is not None)
         if objective.on_texts:
-            trainer_arguments.batch_sampler = _sampler_factory(train.targets, evaluation, args)
+            trainer_arguments.batch_sampler = _sampler_factory(args.samples_per_label, args.seed)
         trainer = EmbeddingTrainer(
             objective=objective,
             rows=rows,
@@ -174,7 +175,7 @@ def train_body(
 
 
 @dataclass(frozen=True)
-class Examples:
+class Targeted:
     """Texts and their class ids `[n]`, or 0/1 indicators `[n, num_classes]`."""
 
     texts: Sequence[str]
@@ -206,12 +207,11 @@ def _eager_attention(body: SentenceTransformer) -> Iterator[None]:
         model.set_attn_implementation("sdpa")
 
 
-def _sampler_factory(targets: IntArray, evaluation: Examples | None, args: TrainingArguments) -> Any:
-    """Return what sentence-transformers calls for a data set's sampler; it tells training and evaluation by length."""
+def _sampler_factory(per_class: int, seed: int) -> Any:
+    """Return what sentence-transformers calls to make a data set's sampler."""
 
     def make(dataset: Dataset, batch_size: int, **_: Any) -> ClassAwareBatchSampler:
-        known = targets if evaluation is None or len(dataset) == len(targets) else evaluation.targets[: len(dataset)]
-        return ClassAwareBatchSampler(known, batch_size, args.samples_per_label, args.seed)
+        return ClassAwareBatchSampler(np.asarray(dataset["label"][:]), batch_size, per_class, seed)
 
     return make
 
