@@ -108,11 +108,10 @@ def _embeddings(model: nn.Module, features: dict[str, Any]) -> Tensor:
     Only right padding of a transformer's input is cut off; other inputs pass in one piece.
     """
     mask = features.get("attention_mask")
-    rows = len(mask) if isinstance(mask, Tensor) and mask.ndim == 2 else 0
     per_token = [key for key, value in features.items() if isinstance(value, Tensor)]
-    if rows < 2 or any(features[key].shape != mask.shape for key in per_token):  # type: ignore[union-attr]  # rows > 0
+    if not isinstance(mask, Tensor) or mask.ndim != 2 or any(features[key].shape != mask.shape for key in per_token):
         return _pass(model, features)
-    columns = torch.arange(1, mask.shape[1] + 1, device=mask.device)  # type: ignore[union-attr]  # as above
+    columns = torch.arange(1, mask.shape[1] + 1, device=mask.device)
     lengths = (mask * columns).amax(dim=1)
     order = lengths.argsort(stable=True)
     parts = []

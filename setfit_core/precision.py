@@ -36,7 +36,7 @@ def mixed_precision(precision: Precision, device: torch.device) -> AbstractConte
 
 def _has_fast_bfloat16(device_type: str) -> bool:
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type != "cpu":
         return False
     # Private names, which not every version of PyTorch has: without them, float32 is always right.

@@ -206,17 +206,17 @@ class TrainingArguments:
     @property
     def classifier_batch_size(self) -> int:
         """Texts a step of the head phase."""
-        return _or_default(self.batch_size[1], 2)  # type: ignore[index]  # __post_init__ makes it a pair
+        return int(_or_default(self.batch_size[1], 2))  # type: ignore[index]  # __post_init__ makes it a pair
 
     @property
     def classifier_num_epochs(self) -> int:
         """Passes over the texts in the head phase."""
-        return _or_default(self.num_epochs[1], 16)  # type: ignore[index]  # as above
+        return int(_or_default(self.num_epochs[1], 16))  # type: ignore[index]  # as above
 
     @property
     def body_classifier_learning_rate(self) -> float:
         """The body's learning rate in the head phase."""
-        return _or_default(self.body_learning_rate[1], 1e-5)  # type: ignore[index]  # as above
+        return float(_or_default(self.body_learning_rate[1], 1e-5))  # type: ignore[index]  # as above
 
     @property
     def classifier_l2_weight(self) -> float:

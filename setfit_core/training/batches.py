@@ -28,7 +28,7 @@ class ClassAwareBatchSampler(DefaultBatchSampler):
 
     def __init__(self, targets: IntArray, batch_size: int, per_class: int, seed: int) -> None:
         groups = _groups(targets)
-        super().__init__(range(len(targets)), batch_size, False)  # type: ignore[arg-type]  # only its length is used
+        super().__init__(range(len(targets)), batch_size, False)  # only its length is used
         self.seed = seed
         self._per_class = per_class
         self._classes = [np.flatnonzero(groups == group) for group in np.unique(groups)]
@@ -85,4 +85,4 @@ def _groups(targets: IntArray) -> IntArray:
     frequency = targets.sum(axis=0)
     # Texts without a label are a group of their own, behind the last label.
     rarest = np.where(targets > 0, frequency, np.iinfo(np.int64).max).argmin(axis=1)
-    return np.where(targets.any(axis=1), rarest, targets.shape[1])
+    return np.asarray(np.where(targets.any(axis=1), rarest, targets.shape[1]))

@@ -65,10 +65,19 @@ class EmbeddingWork:
 class EmbeddingTrainer(SentenceTransformerTrainer):
     """sentence-transformers' trainer, whose logs say that their loss is the embedding phase's."""
 
-    def __init__(self, *, objective: Objective, rows: UsedRows | None, **options: Any) -> None:
+    def __init__(self, *, objective: Objective, rows: UsedRows | None, samples_per_label: int, **options: Any) -> None:
         self._objective = objective
+        self._samples_per_label = samples_per_label
         self._rows = rows
         super().__init__(loss=objective.loss, **options)
+
+    def get_batch_sampler(self, dataset: Dataset, batch_size: int, *args: Any, **options: Any) -> Any:
+        """Group labelled texts by class; pairs come in random order."""
+        if not self._objective.on_texts:
+            return super().get_batch_sampler(dataset, batch_size, *args, **options)
+        return ClassAwareBatchSampler(
+            np.asarray(dataset["label"][:]), batch_size, self._samples_per_label, self.args.seed
+        )
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Let the optimizer train the used rows of the word table along."""
@@ -147,14 +156,12 @@ def train_body(
         rows = used_rows(body, train.texts, weight_decay=objective.l2_weight)
         if rows is not None:
             stack.enter_context(rows.training())
-        trainer_arguments = _trainer_arguments(args, objective, body, evaluate=held_out is not None)
-        if objective.on_texts:
-            trainer_arguments.batch_sampler = _sampler_factory(args.samples_per_label, args.seed)
         trainer = EmbeddingTrainer(
             objective=objective,
             rows=rows,
+            samples_per_label=args.samples_per_label,
             model=body,
-            args=trainer_arguments,
+            args=_trainer_arguments(args, objective, body, evaluate=held_out is not None),
             train_dataset=dataset,
             eval_dataset=held_out,
             callbacks=list(callbacks),
@@ -205,15 +212,6 @@ def _eager_attention(body: SentenceTransformer) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation("sdpa")
-
-
-def _sampler_factory(per_class: int, seed: int) -> Any:
-    """Return what sentence-transformers calls to make a data set's sampler."""
-
-    def make(dataset: Dataset, batch_size: int, **_: Any) -> ClassAwareBatchSampler:
-        return ClassAwareBatchSampler(np.asarray(dataset["label"][:]), batch_size, per_class, seed)
-
-    return make
 
 
 def _trainer_arguments(
