@@ -11,7 +11,7 @@ from pathlib import Path
 
 PACKAGES = ("setfit-core", "sentence-transformers", "transformers", "torch", "scikit-learn", "numpy")
 # What makes the embedding phase train in setfit's way: on pairs. For jobs with the regime "pairs".
-PAIR_ARGUMENTS = {"sampling": "pairs"}
+PAIR_ARGUMENTS = {"sampling_strategy": "oversampling"}
 
 
 def main(job_file: str, result_file: str) -> None:

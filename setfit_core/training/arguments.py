@@ -159,18 +159,24 @@ class TrainingArguments:
             msg = f"warmup_proportion is {self.warmup_proportion!r}. It is a share of the steps: give 0.0 to 1.0."
             raise ArgumentError(msg)
         seed_value(self.seed)
-        check_precision(self.precision)
-        if self.use_amp and self.precision == "float32":
-            msg = "use_amp=True asks for mixed precision, precision='float32' for none. Leave one of them out."
-            raise ArgumentError(msg)
+        self._check_precision()
+        self._check_loss()
+        if self.load_best_model_at_end:
+            self._check_best_model()
+
+    def _check_loss(self) -> None:
         if self.loss is not None and not callable(self.loss):
             msg = f"loss is {self.loss!r}. Give a loss class such as sentence_transformers.losses.CosineSimilarityLoss."
             raise ArgumentError(msg)
         if not callable(self.distance_metric):
             msg = f"distance_metric is {self.distance_metric!r}. Give a function of two batches of embeddings."
             raise ArgumentError(msg)
-        if self.load_best_model_at_end:
-            self._check_best_model()
+
+    def _check_precision(self) -> None:
+        check_precision(self.precision)
+        if self.use_amp and self.precision == "float32":
+            msg = "use_amp=True asks for mixed precision, precision='float32' for none. Leave one of them out."
+            raise ArgumentError(msg)
 
     def _set_pair(self, name: str, check: Callable[[str, Any], Any]) -> None:
         value = getattr(self, name)

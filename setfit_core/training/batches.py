@@ -36,10 +36,11 @@ class ClassAwareBatchSampler(DefaultBatchSampler):
         # How full the batches get depends on the sizes of the classes alone, not on what is drawn.
         while max(map(len, self._dealt(self._count))) > batch_size:
             self._count += 1 + self._count // 50
+        self._length = len(self._dealt(self._count))
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
-        return self._count
+        return self._length
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the rows of each batch."""

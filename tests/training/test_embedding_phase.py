@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import BatchHardTripletLoss, ContrastiveLoss
+from sentence_transformers.sentence_transformer.losses import BatchHardTripletLoss, CosineSimilarityLoss
 from transformers import TrainerCallback
 
 from setfit_core import SetFitModel, Trainer, TrainingArguments
@@ -40,7 +40,7 @@ def test_training_the_used_rows_alone_gives_the_same_body(trained, monkeypatch):
     whole = trained().model.model_body.state_dict()
     assert cut.keys() == whole.keys()
     for name, values in whole.items():
-        torch.testing.assert_close(cut[name], values, atol=2e-5, rtol=1e-3)
+        torch.testing.assert_close(cut[name], values, atol=1e-4, rtol=1e-3)  # one step moves by 2e-4
 
 
 def test_unused_rows_stay_and_used_ones_are_trained(trained, minilm_path):
@@ -48,7 +48,8 @@ def test_unused_rows_stay_and_used_ones_are_trained(trained, minilm_path):
     used = before.preprocess(TEXTS)["input_ids"].unique()
     old, new = word_table(SetFitModel(before)), word_table(trained().model)
     changed = (old != new).any(dim=1).nonzero().flatten()
-    assert set(changed.tolist()) == set(used.tolist())
+    padding = before.tokenizer.pad_token_id
+    assert set(changed.tolist()) == set(used.tolist()) - {padding}
     assert new.requires_grad
 
 
@@ -103,15 +104,16 @@ def test_bfloat16_trains_to_nearly_the_same_body(trained):
     assert not torch.equal(a, b)
 
 
-@pytest.mark.parametrize("loss", [BatchHardTripletLoss, SupConLoss, ContrastiveLoss])
+@pytest.mark.parametrize("loss", [BatchHardTripletLoss, SupConLoss, CosineSimilarityLoss])
 def test_other_losses_bring_a_class_together(trained, loss, minilm_path):
     def gap(model):
         embeddings = torch.nn.functional.normalize(torch.as_tensor(model.encode(TEXTS)), dim=1)
         cosines = embeddings @ embeddings.T
-        return cosines[:3, :3].mean() - cosines[:3, 3:].mean()
+        return cosines[::2, ::2].mean() - cosines[::2, 1::2].mean()
 
     before = gap(SetFitModel(SentenceTransformer(str(minilm_path), device="cpu")))
-    assert gap(trained(loss=loss, max_steps=8, body_learning_rate=2e-4).model) > before + 0.05
+    mixed = ["even", "odd"] * 3  # unlike what the body knows already
+    assert gap(trained(labels=mixed, loss=loss, max_steps=8, body_learning_rate=2e-4).model) > before + 0.05
 
 
 def test_several_labels_a_text_are_trained_on(trained):
