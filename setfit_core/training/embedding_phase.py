@@ -171,6 +171,8 @@ def train_body(
         try:
             trainer.train()
         finally:
+            # accelerate leaves a forward on the body that computes in mixed precision from then on.
+            vars(body).pop("forward", None)
             body.eval()
             if is_new and args.save_strategy == "no":
                 # transformers makes the folder all the same; one that something was written into stays.
