@@ -1,6 +1,9 @@
-# Targets: install, demo, test, test-fast, matrix, lint, fix, clean.
+# Targets: install, demo, test, test-fast, matrix, bench, bench-short, bench-memory, lint, fix, clean.
 #
 # Variables:
+#   DATA      the folder of the data sets, for the benchmarks (default: $SETFIT_CORE_DATA)
+#   SETFIT_PYTHON  an interpreter that has setfit, for the benchmarks (default: they make .bench-venv)
+#   BENCH     more options for the benchmarks, such as BENCH="--cells sst2:8 --seeds 1"
 #   PYTHON    the interpreter that makes the environment (default: python3)
 #   TORCH     what pip installs as PyTorch. On a machine whose index offers a CPU build, the default is enough.
 #             PyTorch's own CPU index:  make install TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
@@ -16,6 +19,14 @@ PLUGINS := plugins/setfit-head-logistic plugins/setfit-head-linear
 XGBOOST_PLUGIN := plugins/setfit-head-xgboost
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
+DATA ?= $(SETFIT_CORE_DATA)
+BENCH_STAMP := $(VENV)/.bench-installed
+BENCH_VENV ?= .bench-venv
+ifndef SETFIT_PYTHON
+SETFIT_PYTHON := $(abspath $(BENCH_VENV))/bin/python
+SETFIT_STAMP := $(BENCH_VENV)/.installed
+endif
+BENCH_ARGUMENTS = $(if $(DATA),--data "$(DATA)") --setfit-python "$(SETFIT_PYTHON)"
 
 # Nothing here needs the hub. Threads that wait for each other sleep instead of spinning: on a busy machine of few
 # cores, spinning makes a training step several times as slow.
@@ -25,7 +36,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # The clean-environment test installs PyTorch as `make install` does.
 export TORCH
 
-.PHONY: install demo test test-fast matrix lint fix clean
+.PHONY: install demo test test-fast matrix bench bench-short bench-memory lint fix clean
 
 install: $(STAMP)
 
@@ -56,6 +67,27 @@ test-fast: install
 matrix: install
 	$(BIN)/python tests/testing/kill_matrix.py
 
+# setfit has an environment of its own: its requirements must not decide which versions this project runs on. The
+# constraints give both sides the same PyTorch.
+$(BENCH_VENV)/.installed: $(CONSTRAINTS) Makefile
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) $(TORCH)
+	$(BENCH_VENV)/bin/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) setfit==1.2.0
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	$(PIP) install --quiet --group bench
+	@touch $@
+
+bench: $(BENCH_STAMP) $(SETFIT_STAMP)
+	$(BIN)/python -m benchmarks.bench $(BENCH_ARGUMENTS) $(BENCH)
+
+bench-short: $(BENCH_STAMP) $(SETFIT_STAMP)
+	$(BIN)/python -m benchmarks.bench $(BENCH_ARGUMENTS) --short $(BENCH)
+
+bench-memory: $(BENCH_STAMP) $(SETFIT_STAMP)
+	$(BIN)/python -m benchmarks.memory $(BENCH_ARGUMENTS) $(BENCH)
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,4 +98,4 @@ fix: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from setfit_core.data import sample_dataset as sample_dataset
     from setfit_core.embedding_cache import EmbeddingCache as EmbeddingCache
     from setfit_core.errors import SetFitError as SetFitError
+    from setfit_core.losses import AllPairsLoss as AllPairsLoss
+    from setfit_core.losses import SupConLoss as SupConLoss
     from setfit_core.model import SetFitModel as SetFitModel
     from setfit_core.model_card import ModelCardData as ModelCardData
     from setfit_core.protocols import DifferentiableHead as DifferentiableHead
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from setfit_core.training.trainer import Trainer as Trainer
 
 _HOMES = {
+    "AllPairsLoss": "setfit_core.losses",
     "ContractReport": "setfit_core.conformance",
     "DifferentiableHead": "setfit_core.protocols",
     "EmbeddingCache": "setfit_core.embedding_cache",
@@ -39,6 +42,7 @@ _HOMES = {
     "NonDifferentiableHead": "setfit_core.protocols",
     "SetFitError": "setfit_core.errors",
     "SetFitModel": "setfit_core.model",
+    "SupConLoss": "setfit_core.losses",
     "Trainer": "setfit_core.training.trainer",
     "TrainingArguments": "setfit_core.training.arguments",
     "check_contract": "setfit_core.conformance",
@@ -50,6 +54,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AllPairsLoss",
     "ContractReport",
     "DifferentiableHead",
     "EmbeddingCache",
@@ -58,6 +63,7 @@ __all__ = [
     "NonDifferentiableHead",
     "SetFitError",
     "SetFitModel",
+    "SupConLoss",
     "Trainer",
     "TrainingArguments",
     "__version__",

@@ -84,11 +84,6 @@ def replacing(target: Path, *, at_least: int = 0) -> Iterator[Path]:
                 _sync(target.parent)
     except SetFitError:
         raise
-    except RecursionError as error:
-        raise PersistenceError(
-            f"The model could not be saved to {target}: a folder in it whose name starts with a dot is nested too deeply to "
-            "be carried over. Remove that folder. What was there before is unchanged."
-        ) from error
     except Exception as error:
         reason = _reason(error)
         if reason is None:

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
-from sentence_transformers.sentence_transformer.losses import (
-    BatchAllTripletLoss,
-    BatchHardSoftMarginTripletLoss,
-    BatchHardTripletLoss,
-    BatchSemiHardTripletLoss,
-    CosineSimilarityLoss,
-)
+from sentence_transformers.sentence_transformer.losses import BatchHardTripletLossDistanceFunction, CosineSimilarityLoss
 from torch import nn
 
 from setfit_core.errors import ArgumentError
+from setfit_core.losses import AllPairsLoss
+from setfit_core.precision import Precision, checked_precision
 from setfit_core.values import count, is_number, one_of, positive_integer, rate, seed_value
 
 SAMPLING_STRATEGIES: Final = ("oversampling", "undersampling", "unique")
 INTERVALS: Final = ("no", "steps", "epoch")
-
-# On pairs these would train on the first text of each alone, without a word.
-_LABEL_LOSSES: Final = (
-    BatchAllTripletLoss,
-    BatchHardSoftMarginTripletLoss,
-    BatchHardTripletLoss,
-    BatchSemiHardTripletLoss,
-)
 
 SamplingStrategy = Literal["oversampling", "undersampling", "unique"]
 Interval = Literal["no", "steps", "epoch"]
@@ -40,29 +28,53 @@ class TrainingArguments:
     Training has two phases: the embedding phase fine-tunes the body, the head phase trains the head. Where a pair
     stands, its two values are for these two phases; a single value sets both.
 
-    Names and defaults are those of `setfit` 1.2, except that nothing is written or reported unless asked for
-    (`save_strategy` is `"no"`, `report_to` is `"none"`). Arguments of the head phase other than `max_length` and `seed`
-    only matter to differentiable heads.
+    The loss decides what the embedding phase trains on, and what an epoch and a batch are:
+
+    | | labelled texts (the default) | pairs of texts (as `setfit`) |
+    |---|---|---|
+    | losses | `AllPairsLoss`, `SupConLoss`, the batch triplet losses | `CosineSimilarityLoss` and all others |
+    | an epoch | each text once | each pair that `sampling_strategy` asks for, once |
+    | a batch | distinct texts, several of each class | pairs, each text of each encoded |
+    | a pair | any two texts of a batch | two texts with a target of 1.0 or 0.0 |
+    | default `batch_size` | 32 texts | 16 pairs |
+    | default `num_epochs` | 8 | 1 |
+    | default `body_learning_rate` | 2e-4 | 2e-5 |
+    | default `l2_weight` | 0.0 | 0.01 |
+    | dropout | off | as the body has it |
+
+    Giving `sampling_strategy` or `num_iterations` asks for pairs: `TrainingArguments(sampling_strategy="oversampling")`
+    is `setfit`'s own way of training. Names are those of `setfit` 1.2, and so are the other defaults, except that
+    nothing is written or reported unless asked for (`save_strategy` is `"no"`, `report_to` is `"none"`). Arguments of
+    the head phase other than `max_length` and `seed` only matter to differentiable heads.
 
     Attributes:
         output_dir: Where checkpoints of the embedding phase go.
-        batch_size: Pairs of texts a step; texts a step.
-        num_epochs: Passes over the pairs; passes over the texts.
+        batch_size: Texts or pairs a step, see above; texts a step. None for the default, 2 in the head phase.
+        num_epochs: Passes over the texts or pairs; passes over the texts. None for the default, 16 in the head phase.
         max_steps: If positive, the number of steps of the embedding phase, instead of `num_epochs`.
+        gradient_accumulation_steps: Batches of the embedding phase whose gradients make one step. The pairs of
+            labelled texts are those within each batch.
         sampling_strategy: Which pairs of texts make an epoch. Pairs with a common label are positive, the others
-            negative; no text is paired with itself. `"oversampling"`: all pairs, the smaller kind repeated until
-            both kinds are equally many. `"undersampling"`: as many of the larger kind as there are of the
-            smaller. `"unique"`: every pair once.
+            negative; no text is paired with itself. `"oversampling"` (what None means for pairs): all pairs, the
+            smaller kind repeated until both kinds are equally many. `"undersampling"`: as many of the larger kind as
+            there are of the smaller. `"unique"`: every pair once.
         num_iterations: If given, an epoch has this many positive and as many negative pairs for each text,
             whatever `sampling_strategy` says.
-        body_learning_rate: Learning rate of the body; in the head phase only if `end_to_end`.
+        samples_per_label: Texts of a class that a batch of labelled texts has at least, where the class has as many.
+        body_learning_rate: Learning rate of the body. None for the default; 1e-5 in the head phase, where it matters
+            only if `end_to_end`.
         head_learning_rate: Learning rate of the head.
-        loss: The embedding phase's loss: called with the body, gives a sentence-transformers loss that takes
-            pairs of texts with a target of 1.0 or 0.0.
+        loss: The embedding phase's loss: called with the body, gives a sentence-transformers loss. None for
+            `AllPairsLoss`, or for `CosineSimilarityLoss` if pairs are asked for.
+        distance_metric: Distance of two embeddings for the batch triplet losses.
+        margin: By how much a batch triplet loss wants the negative to be farther away than the positive.
         end_to_end: Whether the head phase trains the body along with the head.
-        use_amp: Whether the embedding phase runs in mixed precision: float16 on CUDA, bfloat16 on CPU.
+        precision: In which precision the embedding phase multiplies matrices: `"float32"`, `"bfloat16"`, or `"auto"`
+            for bfloat16 where the processor is faster with it. Weights are kept in float32.
+        use_amp: Whether the embedding phase runs in mixed precision even where `"auto"` would not: bfloat16, or float16
+            on CUDA devices without it.
         warmup_proportion: Share of the embedding phase's steps in which the learning rate rises from 0.
-        l2_weight: Weight decay of AdamW, in both phases.
+        l2_weight: Weight decay of AdamW, in both phases. None for the default, 0.01 in the head phase.
         max_length: Longest training text in tokens, in both phases; None for the body's own limit.
         show_progress_bar: Whether to show progress.
         seed: Seed of both phases.
@@ -88,18 +100,23 @@ class TrainingArguments:
 
     output_dir: str = "checkpoints"
     _: KW_ONLY
-    batch_size: int | tuple[int, int] = (16, 2)
-    num_epochs: int | tuple[int, int] = (1, 16)
+    batch_size: int | tuple[int | None, int | None] | None = None
+    num_epochs: int | tuple[int | None, int | None] | None = None
     max_steps: int = -1
-    sampling_strategy: SamplingStrategy = "oversampling"
+    gradient_accumulation_steps: int = 1
+    sampling_strategy: SamplingStrategy | None = None
     num_iterations: int | None = None
-    body_learning_rate: float | tuple[float, float] = (2e-5, 1e-5)
+    samples_per_label: int = 2
+    body_learning_rate: float | tuple[float | None, float | None] | None = None
     head_learning_rate: float = 1e-2
-    loss: Callable[..., nn.Module] = field(default=CosineSimilarityLoss)
+    loss: Callable[..., nn.Module] | None = None
+    distance_metric: Callable[..., Any] = field(default=BatchHardTripletLossDistanceFunction.cosine_distance)
+    margin: float = 0.25
     end_to_end: bool = False
+    precision: Precision = "auto"
     use_amp: bool = False
     warmup_proportion: float = 0.1
-    l2_weight: float = 0.01
+    l2_weight: float | None = None
     max_length: int | None = None
     show_progress_bar: bool = True
     seed: int = 42
@@ -123,9 +140,10 @@ class TrainingArguments:
         self._set_pair("batch_size", positive_integer)
         self._set_pair("num_epochs", count)
         self._set_pair("body_learning_rate", rate)
-        object.__setattr__(self, "head_learning_rate", rate("head_learning_rate", self.head_learning_rate))
-        object.__setattr__(self, "l2_weight", rate("l2_weight", self.l2_weight))
-        for name in ("logging_steps", "save_steps"):
+        for name in ("head_learning_rate", "margin", "l2_weight"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, rate(name, getattr(self, name)))
+        for name in ("logging_steps", "save_steps", "gradient_accumulation_steps", "samples_per_label"):
             positive_integer(name, getattr(self, name))
         for name in ("num_iterations", "max_length", "eval_steps", "save_total_limit"):
             if getattr(self, name) is not None:
@@ -133,24 +151,32 @@ class TrainingArguments:
         for name in ("max_steps", "eval_max_steps"):
             if getattr(self, name) != -1:
                 positive_integer(name, getattr(self, name), " (or -1 for no limit)")
-        one_of("sampling_strategy", self.sampling_strategy, SAMPLING_STRATEGIES)
+        if self.sampling_strategy is not None:
+            one_of("sampling_strategy", self.sampling_strategy, SAMPLING_STRATEGIES)
         for name in ("logging_strategy", "eval_strategy", "save_strategy"):
             one_of(name, getattr(self, name), INTERVALS)
         if not is_number(self.warmup_proportion) or not 0 <= self.warmup_proportion <= 1:
             msg = f"warmup_proportion is {self.warmup_proportion!r}. It is a share of the steps: give 0.0 to 1.0."
             raise ArgumentError(msg)
         seed_value(self.seed)
-        if self.loss in _LABEL_LOSSES:
-            msg = (
-                f"loss is {self.loss.__name__}, which takes texts with class labels; the embedding phase trains on "
-                "pairs of texts. Give a loss for pairs, such as CosineSimilarityLoss or ContrastiveLoss."
-            )
-            raise ArgumentError(msg)
-        if not callable(self.loss):
-            msg = f"loss is {self.loss!r}. Give a loss class such as sentence_transformers.losses.CosineSimilarityLoss."
-            raise ArgumentError(msg)
+        self._check_precision()
+        self._check_loss()
         if self.load_best_model_at_end:
             self._check_best_model()
+
+    def _check_loss(self) -> None:
+        if self.loss is not None and not callable(self.loss):
+            msg = f"loss is {self.loss!r}. Give a loss class such as sentence_transformers.losses.CosineSimilarityLoss."
+            raise ArgumentError(msg)
+        if not callable(self.distance_metric):
+            msg = f"distance_metric is {self.distance_metric!r}. Give a function of two batches of embeddings."
+            raise ArgumentError(msg)
+
+    def _check_precision(self) -> None:
+        checked_precision(self.precision)
+        if self.use_amp and self.precision == "float32":
+            msg = "use_amp=True asks for mixed precision, precision='float32' for none. Leave one of them out."
+            raise ArgumentError(msg)
 
     def _set_pair(self, name: str, check: Callable[[str, Any], Any]) -> None:
         value = getattr(self, name)
@@ -158,7 +184,7 @@ class TrainingArguments:
         if len(pair) != 2:
             msg = f"{name} has {len(pair)} values. Give one for both phases, or (embedding phase, head phase)."
             raise ArgumentError(msg)
-        object.__setattr__(self, name, tuple(check(name, item) for item in pair))
+        object.__setattr__(self, name, tuple(None if item is None else check(name, item) for item in pair))
 
     def _check_best_model(self) -> None:
         if self.eval_strategy == "no" or self.eval_strategy != self.save_strategy:
@@ -176,34 +202,32 @@ class TrainingArguments:
             raise ArgumentError(msg)
 
     @property
-    def embedding_batch_size(self) -> int:
-        """Pairs a step of the embedding phase."""
-        return self.batch_size[0]  # type: ignore[index]  # __post_init__ makes it a pair
+    def loss_factory(self) -> Callable[..., nn.Module]:
+        """What makes the embedding phase's loss, with None resolved."""
+        if self.loss is not None:
+            return self.loss
+        pairs = self.sampling_strategy is not None or self.num_iterations is not None
+        return CosineSimilarityLoss if pairs else AllPairsLoss
 
     @property
     def classifier_batch_size(self) -> int:
         """Texts a step of the head phase."""
-        return self.batch_size[1]  # type: ignore[index]  # as above
-
-    @property
-    def embedding_num_epochs(self) -> int:
-        """Passes over the pairs."""
-        return self.num_epochs[0]  # type: ignore[index]  # as above
+        return int(_or_default(self.batch_size[1], 2))  # type: ignore[index]  # __post_init__ makes it a pair
 
     @property
     def classifier_num_epochs(self) -> int:
         """Passes over the texts in the head phase."""
-        return self.num_epochs[1]  # type: ignore[index]  # as above
-
-    @property
-    def body_embedding_learning_rate(self) -> float:
-        """The body's learning rate in the embedding phase."""
-        return self.body_learning_rate[0]  # type: ignore[index]  # as above
+        return int(_or_default(self.num_epochs[1], 16))  # type: ignore[index]  # as above
 
     @property
     def body_classifier_learning_rate(self) -> float:
         """The body's learning rate in the head phase."""
-        return self.body_learning_rate[1]  # type: ignore[index]  # as above
+        return float(_or_default(self.body_learning_rate[1], 1e-5))  # type: ignore[index]  # as above
+
+    @property
+    def classifier_l2_weight(self) -> float:
+        """Weight decay in the head phase."""
+        return _or_default(self.l2_weight, 0.01)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all arguments by name."""
@@ -234,3 +258,10 @@ class TrainingArguments:
     def update(self, arguments: Mapping[str, Any], ignore_extra: bool = False) -> TrainingArguments:
         """Return new arguments with some of them changed; see `from_dict`."""
         return self.from_dict({**self.to_dict(), **arguments}, ignore_extra=ignore_extra)
+
+
+Value = TypeVar("Value", int, float)
+
+
+def _or_default(value: Value | None, default: Value) -> Value:
+    return default if value is None else value

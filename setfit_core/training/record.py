@@ -12,6 +12,7 @@ import numpy as np
 from setfit_core.data import Examples
 from setfit_core.model_card import DataSource, Measurement
 from setfit_core.training.arguments import TrainingArguments
+from setfit_core.training.objective import Objective
 
 #: Names of loaders in the library `datasets`. It gives them as the name of a data set that has none.
 _LOADERS: Final = frozenset(
@@ -20,20 +21,21 @@ _LOADERS: Final = frozenset(
 _HUB_DATASETS: Final = "hf://datasets/"
 
 
-def embedding_arguments(args: TrainingArguments) -> dict[str, Any]:
+def embedding_arguments(args: TrainingArguments, objective: Objective) -> dict[str, Any]:
     """Return the arguments that decide what the embedding phase does, as JSON values."""
-    loss = args.loss
     return {
-        "batch_size": args.embedding_batch_size,
-        "num_epochs": args.embedding_num_epochs,
+        "batch_size": objective.batch_size,
+        "num_epochs": objective.num_epochs,
         "max_steps": args.max_steps,
-        "sampling_strategy": args.sampling_strategy,
+        "gradient_accumulation_steps": args.gradient_accumulation_steps,
+        "sampling_strategy": None if objective.on_texts else args.sampling_strategy or "oversampling",
         "num_iterations": args.num_iterations,
-        "body_learning_rate": args.body_embedding_learning_rate,
-        "loss": getattr(loss, "__name__", type(loss).__name__),
+        "body_learning_rate": objective.learning_rate,
+        "loss": type(objective.loss).__name__,
+        "precision": args.precision,
         "use_amp": args.use_amp,
         "warmup_proportion": args.warmup_proportion,
-        "l2_weight": args.l2_weight,
+        "l2_weight": objective.l2_weight,
         "max_length": args.max_length,
         "load_best_model_at_end": args.load_best_model_at_end,
         "seed": args.seed,
@@ -49,7 +51,7 @@ def head_arguments(args: TrainingArguments, *, differentiable: bool) -> dict[str
             "num_epochs": args.classifier_num_epochs,
             "head_learning_rate": args.head_learning_rate,
             "end_to_end": args.end_to_end,
-            "l2_weight": args.l2_weight,
+            "l2_weight": args.classifier_l2_weight,
         }
     if differentiable and args.end_to_end:
         arguments["body_learning_rate"] = args.body_classifier_learning_rate

@@ -15,9 +15,9 @@ from setfit_core.errors import ArgumentError, InputError
 from setfit_core.model import SetFitModel
 from setfit_core.model_card import TrainingRecord
 from setfit_core.training.arguments import TrainingArguments
-from setfit_core.training.embedding_phase import train_body
+from setfit_core.training.embedding_phase import EmbeddingWork, Targeted, train_body
 from setfit_core.training.metrics import MetricFunction, check_metric, compute_metric
-from setfit_core.training.pairs import pair_dataset
+from setfit_core.training.objective import make_objective
 from setfit_core.training.record import data_source, embedding_arguments, head_arguments, measurements
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,10 @@ class Trainer:
     Data sets may be a `datasets.Dataset`, a pandas frame, a mapping of columns, or a pair `(texts, labels)`.
 
     What was trained and measured is noted in `model.card_facts`, for the model's card.
+
+    Attributes:
+        log_history: What the embedding phase logged.
+        embedding_work: What the last embedding phase did, counted: steps, texts, tokens, padded tokens.
 
     Args:
         model: The model to train. Either this or `model_init`.
@@ -73,6 +77,7 @@ class Trainer:
         for callback in callbacks or ():
             self.add_callback(callback)
         self.log_history: list[dict[str, float]] = []
+        self.embedding_work: EmbeddingWork | None = None
         self._train = None if train_dataset is None else self._read(train_dataset, "training data set")
         self._eval = None if eval_dataset is None else self._read(eval_dataset, "evaluation data set")
         self._train_source, self._eval_source = data_source(train_dataset), data_source(eval_dataset)
@@ -114,7 +119,7 @@ class Trainer:
         y_eval: Sequence[Any] | None = None,
         args: TrainingArguments | None = None,
     ) -> None:
-        """Run the embedding phase alone: fine-tune the body on pairs of texts.
+        """Run the embedding phase alone: fine-tune the body.
 
         A body that is frozen (`model.freeze("body")`) is left as it is.
 
@@ -154,7 +159,7 @@ class Trainer:
             body_learning_rate=args.body_classifier_learning_rate,
             head_learning_rate=args.head_learning_rate,
             end_to_end=args.end_to_end,
-            l2_weight=args.l2_weight,
+            l2_weight=args.classifier_l2_weight,
             max_length=args.max_length,
             show_progress_bar=args.show_progress_bar,
             seed=args.seed,
@@ -224,31 +229,20 @@ class Trainer:
         if not any(parameter.requires_grad for parameter in self.model.model_body.parameters()):
             logger.info("The body is frozen: the embedding phase is left out.")
             return
-        if args.embedding_num_epochs == 0 and args.max_steps == -1:
+        objective = make_objective(args, self.model.model_body, targets)
+        if objective.num_epochs == 0 and args.max_steps == -1:
             logger.info("num_epochs asks for no embedding phase: it is left out.")
             return
-        train_pairs = pair_dataset(
-            examples.texts,
-            targets,
-            strategy=args.sampling_strategy,
-            num_iterations=args.num_iterations,
-            seed=args.seed,
-        )
-        eval_pairs = None
+        held_out = None
         if evaluation is not None and columns is not None and args.eval_strategy != "no":
-            steps = args.eval_max_steps
-            eval_pairs = pair_dataset(
-                evaluation.texts,
-                columns,
-                strategy=args.sampling_strategy,
-                max_pairs=None if steps == -1 else steps * args.embedding_batch_size,
-                seed=args.seed,
-            )
+            held_out = Targeted(evaluation.texts, columns)
         # What was measured before holds for the old body, and the new one may stay even if the head phase fails.
         if self._record.measurements:
             self._note(replace(self._record, measurements=()))
-        self.log_history = train_body(self.model.model_body, args, train_pairs, eval_pairs, self.callbacks)
-        self._embedding_phase = embedding_arguments(args)
+        self.log_history, self.embedding_work = train_body(
+            self.model.model_body, args, objective, Targeted(examples.texts, targets), held_out, self.callbacks
+        )
+        self._embedding_phase = embedding_arguments(args, objective)
 
     @property
     def _record(self) -> TrainingRecord:

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import pytest
-from sentence_transformers.sentence_transformer.losses import BatchAllTripletLoss
+from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
 
 from setfit_core import TrainingArguments
 from setfit_core.errors import ArgumentError
+from setfit_core.losses import AllPairsLoss
 
 
-def test_the_defaults_are_those_of_setfit():
+def test_the_defaults_train_on_labelled_texts():
     args = TrainingArguments()
-    assert args.batch_size == (16, 2)
-    assert args.num_epochs == (1, 16)
-    assert args.body_learning_rate == (2e-5, 1e-5)
+    assert args.loss_factory is AllPairsLoss
+    assert (args.classifier_batch_size, args.classifier_num_epochs) == (2, 16)
+    assert (args.body_classifier_learning_rate, args.classifier_l2_weight) == (1e-5, 0.01)
     assert args.head_learning_rate == 1e-2
-    assert (args.l2_weight, args.warmup_proportion, args.seed, args.max_steps) == (0.01, 0.1, 42, -1)
+    assert (args.warmup_proportion, args.seed, args.max_steps, args.precision) == (0.1, 42, -1, "auto")
     assert (args.report_to, args.save_strategy) == ("none", "no")
-    assert (args.sampling_strategy, args.end_to_end, args.max_length) == ("oversampling", False, None)
+    assert (args.end_to_end, args.max_length) == (False, None)
+
+
+@pytest.mark.parametrize("arguments", [{"sampling_strategy": "unique"}, {"num_iterations": 5}])
+def test_asking_for_pairs_is_asking_for_the_loss_of_setfit(arguments):
+    assert TrainingArguments(**arguments).loss_factory is CosineSimilarityLoss
 
 
 def test_a_single_value_sets_both_phases():
     args = TrainingArguments(batch_size=32, num_epochs=3, body_learning_rate=1e-4)
-    assert (args.embedding_batch_size, args.classifier_batch_size) == (32, 32)
-    assert (args.embedding_num_epochs, args.classifier_num_epochs) == (3, 3)
-    assert (args.body_embedding_learning_rate, args.body_classifier_learning_rate) == (1e-4, 1e-4)
+    assert (args.batch_size, args.classifier_batch_size) == ((32, 32), 32)
+    assert (args.num_epochs, args.classifier_num_epochs) == ((3, 3), 3)
+    assert (args.body_learning_rate, args.body_classifier_learning_rate) == ((1e-4, 1e-4), 1e-4)
 
 
-def test_a_pair_sets_each_phase():
-    args = TrainingArguments(batch_size=(32, 16), num_epochs=(3, 8), body_learning_rate=(2e-5, 5e-6))
-    assert (args.embedding_batch_size, args.classifier_batch_size) == (32, 16)
-    assert (args.embedding_num_epochs, args.classifier_num_epochs) == (3, 8)
-    assert (args.body_embedding_learning_rate, args.body_classifier_learning_rate) == (2e-5, 5e-6)
+def test_a_pair_sets_each_phase_and_none_leaves_one_to_the_default():
+    args = TrainingArguments(batch_size=(32, 16), num_epochs=(None, 8), body_learning_rate=(2e-5, None))
+    assert (args.batch_size, args.classifier_batch_size) == ((32, 16), 16)
+    assert (args.num_epochs, args.classifier_num_epochs) == ((None, 8), 8)
+    assert (args.body_learning_rate, args.body_classifier_learning_rate) == ((2e-5, None), 1e-5)
 
 
 def test_integer_rates_and_zero_weight_are_what_they_are():
@@ -52,7 +58,12 @@ def test_integer_rates_and_zero_weight_are_what_they_are():
         ({"body_learning_rate": -1e-5}, "body_learning_rate is -1e-05"),
         ({"body_learning_rate": "fast"}, "body_learning_rate is 'fast'"),
         ({"head_learning_rate": float("nan")}, "head_learning_rate is nan"),
-        ({"l2_weight": None}, "l2_weight is None"),
+        ({"l2_weight": -0.1}, "l2_weight is -0.1"),
+        ({"precision": "float16"}, "precision is 'float16'"),
+        ({"precision": "float32", "use_amp": True}, "use_amp=True asks for mixed precision"),
+        ({"samples_per_label": 0}, "samples_per_label is 0"),
+        ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps is 0"),
+        ({"distance_metric": "cosine"}, "distance_metric is 'cosine'"),
         ({"warmup_proportion": 1.5}, "warmup_proportion is 1.5"),
         ({"sampling_strategy": "all"}, "sampling_strategy is 'all'.*'unique'"),
         ({"eval_strategy": "often"}, "eval_strategy is 'often'"),
@@ -62,7 +73,6 @@ def test_integer_rates_and_zero_weight_are_what_they_are():
         ({"seed": -1}, "seed is -1"),
         ({"seed": True}, "seed is True"),
         ({"loss": "cosine"}, "loss is 'cosine'"),
-        ({"loss": BatchAllTripletLoss}, "BatchAllTripletLoss, which takes texts with class labels"),
         ({"load_best_model_at_end": True}, "Set both to 'steps' or both to 'epoch'"),
         (
             {

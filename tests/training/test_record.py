@@ -44,7 +44,7 @@ def test_training_notes_texts_arguments_and_versions(trainer, texts):
     assert record.embedding_phase["max_steps"] == 2
     assert record.embedding_phase["num_epochs"] == 3
     assert record.embedding_phase["body_learning_rate"] == 1e-3
-    assert record.embedding_phase["loss"] == "CosineSimilarityLoss"
+    assert record.embedding_phase["loss"] == "AllPairsLoss"
     assert "head_learning_rate" not in record.embedding_phase
     # Logistic regression has no epochs, so none are told.
     assert record.head_phase == CALIBRATED

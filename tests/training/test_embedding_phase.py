@@ -1,0 +1,130 @@
+"""The embedding phase on a real transformer: same results by less work, and a body that is whole at any time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.losses import BatchHardTripletLoss, CosineSimilarityLoss
+from transformers import TrainerCallback
+
+from setfit_core import SetFitModel, Trainer, TrainingArguments
+from setfit_core.errors import ArgumentError, InputError
+from setfit_core.losses import SupConLoss
+from setfit_core.training import embedding_phase
+
+TEXTS = ["a goal", "the striker scored", "what a match", "stir the soup", "fresh garlic", "bread and butter"]
+LABELS = ["sport"] * 3 + ["food"] * 3
+QUIET = {"show_progress_bar": False, "logging_strategy": "no", "precision": "float32"}
+
+
+@pytest.fixture
+def trained(minilm_path, tmp_path):
+    def train(labels=LABELS, callbacks=(), strategy=None, **arguments):
+        model = SetFitModel(SentenceTransformer(str(minilm_path), device="cpu"), multi_target_strategy=strategy)
+        args = TrainingArguments(str(tmp_path / "out"), **{**QUIET, "max_steps": 3, **arguments})
+        trainer = Trainer(model=model, args=args, train_dataset=(TEXTS, labels), callbacks=list(callbacks))
+        trainer.train_embeddings()
+        return trainer
+
+    return train
+
+
+def word_table(model):
+    return model.model_body[0].auto_model.get_input_embeddings().weight
+
+
+def test_training_the_used_rows_alone_gives_the_same_body(trained, monkeypatch):
+    cut = trained().model.model_body.state_dict()
+    monkeypatch.setattr(embedding_phase, "used_rows", lambda *_args, **_options: None)
+    whole = trained().model.model_body.state_dict()
+    assert cut.keys() == whole.keys()
+    for name, values in whole.items():
+        torch.testing.assert_close(cut[name], values, atol=1e-4, rtol=1e-3)  # one step moves by 2e-4
+
+
+def test_unused_rows_stay_and_used_ones_are_trained(trained, minilm_path):
+    before = SentenceTransformer(str(minilm_path), device="cpu")
+    used = before.preprocess(TEXTS)["input_ids"].unique()
+    old, new = word_table(SetFitModel(before)), word_table(trained().model)
+    changed = (old != new).any(dim=1).nonzero().flatten()
+    padding = before.tokenizer.pad_token_id
+    assert set(changed.tolist()) == set(used.tolist()) - {padding}
+    assert new.requires_grad
+
+
+def test_the_table_is_whole_in_callbacks_and_checkpoints(trained, tmp_path):
+    seen = []
+
+    class Look(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **kwargs):
+            seen.append(model[0].auto_model.get_input_embeddings().weight.detach().clone())
+
+    trainer = trained(callbacks=[Look()], save_strategy="steps", save_steps=2, save_total_limit=None)
+    assert not torch.equal(seen[0], seen[1])
+    checkpoint = SentenceTransformer(str(tmp_path / "out" / "checkpoint-2"), device="cpu")
+    torch.testing.assert_close(word_table(SetFitModel(checkpoint)), seen[1])
+    torch.testing.assert_close(word_table(trainer.model), seen[2])
+
+
+def test_an_exception_leaves_a_body_that_can_be_trained_on(trained):
+    bodies = []
+
+    class Stop(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **kwargs):
+            bodies.append(model)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(callbacks=[Stop()])
+    transformer = bodies[0][0].auto_model
+    assert transformer.get_input_embeddings().weight.requires_grad
+    assert not transformer.get_input_embeddings()._forward_hooks
+    assert transformer.config._attn_implementation == "sdpa"
+
+
+def test_weight_decay_reaches_unused_rows(trained, minilm_path):
+    old = word_table(SetFitModel(SentenceTransformer(str(minilm_path), device="cpu")))
+    assert (old != word_table(trained(l2_weight=0.5).model)).any(dim=1).all()
+
+
+def test_the_work_is_counted(trained, minilm_path):
+    work = trained(max_steps=-1, num_epochs=2).embedding_work
+    body = SentenceTransformer(str(minilm_path), device="cpu")
+    tokens = int(body.preprocess(TEXTS)["attention_mask"].sum())
+    assert (work.steps, work.texts, work.tokens) == (2, 12, 2 * tokens)
+    assert work.padded_tokens >= work.tokens
+
+
+def test_bfloat16_trains_to_nearly_the_same_body(trained):
+    exact, fast = (trained(precision=precision).model for precision in ("float32", "bfloat16"))
+    assert word_table(fast).dtype == torch.float32
+    a, b = (torch.as_tensor(model.encode(TEXTS)) for model in (exact, fast))
+    assert torch.cosine_similarity(a, b).min() > 0.99
+    assert not torch.equal(a, b)
+
+
+@pytest.mark.parametrize("loss", [BatchHardTripletLoss, SupConLoss, CosineSimilarityLoss])
+def test_other_losses_bring_a_class_together(trained, loss, minilm_path):
+    def gap(model):
+        embeddings = torch.nn.functional.normalize(torch.as_tensor(model.encode(TEXTS)), dim=1)
+        cosines = embeddings @ embeddings.T
+        return cosines[::2, ::2].mean() - cosines[::2, 1::2].mean()
+
+    before = gap(SetFitModel(SentenceTransformer(str(minilm_path), device="cpu")))
+    mixed = ["even", "odd"] * 3  # unlike what the body knows already
+    assert gap(trained(labels=mixed, loss=loss, max_steps=8, body_learning_rate=2e-4).model) > before + 0.05
+
+
+def test_several_labels_a_text_are_trained_on(trained):
+    labels = [[1, 0], [1, 0], [1, 1], [0, 1], [0, 1], [0, 1]]
+    assert trained(labels=labels, strategy="one-vs-rest").embedding_work.steps == 3
+    with pytest.raises(InputError, match="BatchHardTripletLoss takes one label a text"):
+        trained(labels=labels, strategy="one-vs-rest", loss=BatchHardTripletLoss)
+
+
+def test_arguments_that_do_not_fit_the_loss_are_refused(trained):
+    with pytest.raises(ArgumentError, match="choose pairs of texts"):
+        trained(loss=SupConLoss, num_iterations=2)
+    with pytest.raises(ArgumentError, match="batch_size is 3.*Give 4 or more"):
+        trained(batch_size=3)
