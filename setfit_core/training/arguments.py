@@ -33,11 +33,10 @@ class TrainingArguments:
     | | labelled texts (the default) | pairs of texts (as `setfit`) |
     |---|---|---|
     | losses | `AllPairsLoss`, `SupConLoss`, the batch triplet losses | `CosineSimilarityLoss` and all others |
-    | an epoch | each text once | each pair that `sampling_strategy` asks for, once |
+    | an epoch | 8 passes over the texts | each pair that `sampling_strategy` asks for, once |
     | a batch | distinct texts, several of each class | pairs, each text of each encoded |
     | a pair | any two texts of a batch | two texts with a target of 1.0 or 0.0 |
     | default `batch_size` | 32 texts | 16 pairs |
-    | default `num_epochs` | 8 | 1 |
     | default `body_learning_rate` | 2e-4 | 2e-5 |
     | default `l2_weight` | 0.0 | 0.01 |
     | dropout | off | as the body has it |
@@ -50,7 +49,7 @@ class TrainingArguments:
     Attributes:
         output_dir: Where checkpoints of the embedding phase go.
         batch_size: Texts or pairs a step, see above; texts a step. None for the default, 2 in the head phase.
-        num_epochs: Passes over the texts or pairs; passes over the texts. None for the default, 16 in the head phase.
+        num_epochs: Epochs, see above; passes over the texts.
         max_steps: If positive, the number of steps of the embedding phase, instead of `num_epochs`.
         gradient_accumulation_steps: Batches of the embedding phase whose gradients make one step. The pairs of
             labelled texts are those within each batch.
@@ -101,7 +100,7 @@ class TrainingArguments:
     output_dir: str = "checkpoints"
     _: KW_ONLY
     batch_size: int | tuple[int | None, int | None] | None = None
-    num_epochs: int | tuple[int | None, int | None] | None = None
+    num_epochs: int | tuple[int, int] = (1, 16)
     max_steps: int = -1
     gradient_accumulation_steps: int = 1
     sampling_strategy: SamplingStrategy | None = None
@@ -137,9 +136,9 @@ class TrainingArguments:
     greater_is_better: bool = False
 
     def __post_init__(self) -> None:
-        self._set_pair("batch_size", positive_integer)
         self._set_pair("num_epochs", count)
-        self._set_pair("body_learning_rate", rate)
+        self._set_pair("batch_size", positive_integer, optional=True)
+        self._set_pair("body_learning_rate", rate, optional=True)
         for name in ("head_learning_rate", "margin", "l2_weight"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, rate(name, getattr(self, name)))
@@ -178,13 +177,14 @@ class TrainingArguments:
             msg = "use_amp=True asks for mixed precision, precision='float32' for none. Leave one of them out."
             raise ArgumentError(msg)
 
-    def _set_pair(self, name: str, check: Callable[[str, Any], Any]) -> None:
+    def _set_pair(self, name: str, check: Callable[[str, Any], Any], *, optional: bool = False) -> None:
         value = getattr(self, name)
         pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
         if len(pair) != 2:
             msg = f"{name} has {len(pair)} values. Give one for both phases, or (embedding phase, head phase)."
             raise ArgumentError(msg)
-        object.__setattr__(self, name, tuple(None if item is None else check(name, item) for item in pair))
+        kept = (None if optional and item is None else check(name, item) for item in pair)
+        object.__setattr__(self, name, tuple(kept))
 
     def _check_best_model(self) -> None:
         if self.eval_strategy == "no" or self.eval_strategy != self.save_strategy:
@@ -215,9 +215,14 @@ class TrainingArguments:
         return int(_or_default(self.batch_size[1], 2))  # type: ignore[index]  # __post_init__ makes it a pair
 
     @property
+    def embedding_num_epochs(self) -> int:
+        """Epochs of the embedding phase."""
+        return self.num_epochs[0]  # type: ignore[index]  # as above
+
+    @property
     def classifier_num_epochs(self) -> int:
         """Passes over the texts in the head phase."""
-        return int(_or_default(self.num_epochs[1], 16))  # type: ignore[index]  # as above
+        return self.num_epochs[1]  # type: ignore[index]  # as above
 
     @property
     def body_classifier_learning_rate(self) -> float:

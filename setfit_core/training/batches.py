@@ -14,29 +14,31 @@ from setfit_core.labels import IntArray
 class ClassAwareBatchSampler(DefaultBatchSampler):
     """A batch sampler of sentence-transformers: distinct texts, grouped by class.
 
-    An epoch has each text once. A batch has at least `per_class` texts of each of its classes, as far as there are as
-    many, and at least two classes; where one class outnumbers the others so much that this takes more, texts of the
-    others come again. The order depends on the seed and the epoch alone.
+    An epoch is `passes` passes, each over all texts in batches of other company. A batch has at least `per_class` texts
+    of each of its classes, as far as there are as many, and at least two classes; where one class outnumbers the others
+    so much that this takes more, texts of the others come again. The order depends on the seed and the epoch alone.
 
     Args:
         targets: Class ids `[n]`, or 0/1 indicators `[n, num_classes]`; a text with several labels is grouped by
             its rarest.
         batch_size: The most texts a batch, at least twice `per_class`.
         per_class: Texts of a class that a batch has at least.
+        passes: How often an epoch has each text.
         seed: Seed of the order.
     """
 
-    def __init__(self, targets: IntArray, batch_size: int, per_class: int, seed: int) -> None:
+    def __init__(self, targets: IntArray, batch_size: int, per_class: int, *, passes: int, seed: int) -> None:
         groups = _groups(targets)
         super().__init__(range(len(targets)), batch_size, False)  # only its length is used
         self.seed = seed
+        self._passes = passes
         self._per_class = per_class
         self._classes = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         self._count = -(-len(targets) // batch_size)
         # How full the batches get depends on the sizes of the classes alone, not on what is drawn.
-        while max(map(len, self._dealt(self._count))) > batch_size:
+        while max(map(len, self._dealt(self._count, 0))) > batch_size:
             self._count += 1 + self._count // 50
-        self._length = len(self._dealt(self._count))
+        self._length = passes * len(self._dealt(self._count, 0))
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -44,11 +46,12 @@ class ClassAwareBatchSampler(DefaultBatchSampler):
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the rows of each batch."""
-        yield from self._dealt(self._count)
+        for turn in range(self._passes):
+            yield from self._dealt(self._count, turn)
 
-    def _dealt(self, count: int) -> list[list[int]]:
+    def _dealt(self, count: int, turn: int) -> list[list[int]]:
         """Deal the parts of each class to the emptiest batches, the large classes first."""
-        generator = np.random.default_rng((self.seed, self.epoch))
+        generator = np.random.default_rng((self.seed, self.epoch, turn))
         batches: list[list[int]] = [[] for _ in range(count)]
         classes: list[set[int]] = [set() for _ in range(count)]
         shuffled = [generator.permutation(rows) for rows in self._classes]

@@ -27,7 +27,7 @@ from setfit_core.precision import resolved_precision
 from setfit_core.randomness import isolated_random_state
 from setfit_core.training.arguments import TrainingArguments
 from setfit_core.training.batches import ClassAwareBatchSampler
-from setfit_core.training.objective import Objective
+from setfit_core.training.objective import PASSES, Objective
 from setfit_core.training.word_table import UsedRows, used_rows
 
 logger = logging.getLogger(__name__)
@@ -75,9 +75,9 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         """Group labelled texts by class; pairs come in random order."""
         if not self._objective.on_texts:
             return super().get_batch_sampler(dataset, batch_size, *args, **options)
-        return ClassAwareBatchSampler(
-            np.asarray(dataset["label"][:]), batch_size, self._samples_per_label, self.args.seed
-        )
+        targets = np.asarray(dataset["label"][:])
+        passes = PASSES if dataset is self.train_dataset else 1
+        return ClassAwareBatchSampler(targets, batch_size, self._samples_per_label, passes=passes, seed=self.args.seed)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Let the optimizer train the used rows of the word table along."""

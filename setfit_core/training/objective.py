@@ -29,6 +29,8 @@ _TRIPLET_LOSSES: Final = (
     BatchHardTripletLoss,
     BatchSemiHardTripletLoss,
 )
+#: Passes over labelled texts in an epoch: an epoch over pairs shows each text many times, too.
+PASSES: Final = 8
 _ALL_PAIRS_LOSSES: Final = (AllPairsLoss, SupConLoss)
 
 
@@ -40,7 +42,7 @@ class Objective:
         loss: The loss.
         on_texts: Whether it takes labelled texts; otherwise pairs of texts.
         batch_size: Texts or pairs a step.
-        num_epochs: Passes over them.
+        num_epochs: Epochs.
         learning_rate: The body's learning rate.
         l2_weight: Weight decay of AdamW.
         dropout: Whether the body's dropout is on.
@@ -89,13 +91,13 @@ def make_objective(args: TrainingArguments, body: SentenceTransformer, targets: 
     """
     loss = _built(args, body)
     on_texts = isinstance(loss, (*_TRIPLET_LOSSES, *_ALL_PAIRS_LOSSES))
-    batch_size, num_epochs = args.batch_size[0], args.num_epochs[0]  # type: ignore[index]  # pairs, always
+    batch_size = args.batch_size[0]  # type: ignore[index]  # a pair, always
     learning_rate = args.body_learning_rate[0]  # type: ignore[index]  # as above
     objective = Objective(
         loss=loss,
         on_texts=on_texts,
         batch_size=(32 if on_texts else 16) if batch_size is None else batch_size,
-        num_epochs=(8 if on_texts else 1) if num_epochs is None else num_epochs,
+        num_epochs=args.embedding_num_epochs,
         learning_rate=(2e-4 if on_texts else 2e-5) if learning_rate is None else learning_rate,
         l2_weight=(0.0 if on_texts else 0.01) if args.l2_weight is None else args.l2_weight,
         dropout=not on_texts,

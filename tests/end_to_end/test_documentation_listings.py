@@ -117,15 +117,15 @@ def test_training_with_a_differentiable_head(trained_body_id, body_id, sst2, cap
     )
     assert re.fullmatch(r"tensor\(\[[01], [01], [01]\]\)", repr(preds))
     if trained_body_id == body_id:
-        # The listing's 3 epochs at 2e-5 are over the pairs in setfit, and give 0.75; 3 passes over the texts are few.
-        assert metrics["accuracy"] > 0.55
+        # 32 sentences a class give this body 0.75 with a spread of 0.03, over the test sets of benchmarks/samples.py.
+        assert metrics["accuracy"] > 0.62
 
     printed = capsys.readouterr()
     assert "'embedding_loss'" in printed.out
     assert "'learning_rate'" in printed.out
     assert "'epoch'" in printed.out
     assert "8/8" in printed.err  # the head phase's progress bar
-    assert "6/6" in printed.err  # the embedding phase's: 3 epochs of 64 texts in batches of 32
+    assert "48/48" in printed.err  # the embedding phase's: 3 epochs of 8 passes over 64 texts in batches of 32
 
 
 @pytest.mark.data

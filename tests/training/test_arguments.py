@@ -13,7 +13,7 @@ from setfit_core.losses import AllPairsLoss
 def test_the_defaults_train_on_labelled_texts():
     args = TrainingArguments()
     assert args.loss_factory is AllPairsLoss
-    assert (args.classifier_batch_size, args.classifier_num_epochs) == (2, 16)
+    assert (args.classifier_batch_size, args.num_epochs) == (2, (1, 16))
     assert (args.body_classifier_learning_rate, args.classifier_l2_weight) == (1e-5, 0.01)
     assert args.head_learning_rate == 1e-2
     assert (args.warmup_proportion, args.seed, args.max_steps, args.precision) == (0.1, 42, -1, "auto")
@@ -34,9 +34,9 @@ def test_a_single_value_sets_both_phases():
 
 
 def test_a_pair_sets_each_phase_and_none_leaves_one_to_the_default():
-    args = TrainingArguments(batch_size=(32, 16), num_epochs=(None, 8), body_learning_rate=(2e-5, None))
+    args = TrainingArguments(batch_size=(32, 16), num_epochs=(3, 8), body_learning_rate=(2e-5, None))
     assert (args.batch_size, args.classifier_batch_size) == ((32, 16), 16)
-    assert (args.num_epochs, args.classifier_num_epochs) == ((None, 8), 8)
+    assert (args.num_epochs, args.classifier_num_epochs) == ((3, 8), 8)
     assert (args.body_learning_rate, args.body_classifier_learning_rate) == ((2e-5, None), 1e-5)
 
 
@@ -55,6 +55,7 @@ def test_integer_rates_and_zero_weight_are_what_they_are():
         ({"batch_size": (16, 2, 2)}, "batch_size has 3 values"),
         ({"batch_size": 1.5}, "batch_size is 1.5"),
         ({"num_epochs": -1}, "num_epochs is -1"),
+        ({"num_epochs": None}, "num_epochs is None"),
         ({"body_learning_rate": -1e-5}, "body_learning_rate is -1e-05"),
         ({"body_learning_rate": "fast"}, "body_learning_rate is 'fast'"),
         ({"head_learning_rate": float("nan")}, "head_learning_rate is nan"),

@@ -24,7 +24,7 @@ SIZES = {
 @pytest.mark.parametrize("batch_size", [4, 32])
 def test_batches_hold_every_text_and_company_for_each(sizes, batch_size):
     targets = np.repeat(np.arange(len(sizes)), sizes)
-    sampler = ClassAwareBatchSampler(targets, batch_size, 2, seed=0)
+    sampler = ClassAwareBatchSampler(targets, batch_size, 2, passes=1, seed=0)
     batches = list(sampler)
     assert len(batches) == len(sampler)
     seen = Counter(row for batch in batches for row in batch)
@@ -42,19 +42,28 @@ def test_batches_hold_every_text_and_company_for_each(sizes, batch_size):
 
 def test_the_order_depends_on_seed_and_epoch_alone():
     targets = np.repeat(np.arange(6), 20)
-    first, same, other = (ClassAwareBatchSampler(targets, 32, 2, seed=seed) for seed in (0, 0, 1))
+    first, same, other = (ClassAwareBatchSampler(targets, 32, 2, passes=1, seed=seed) for seed in (0, 0, 1))
     assert list(first) == list(same) != list(other)
     first.set_epoch(1)
     assert list(first) != list(same)
+
+
+def test_each_pass_of_an_epoch_has_all_texts_in_other_company():
+    targets = np.repeat(np.arange(6), 8)
+    sampler = ClassAwareBatchSampler(targets, 32, 2, passes=3, seed=0)
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == 6
+    assert Counter(row for batch in batches for row in batch) == dict.fromkeys(range(48), 3)
+    assert len({frozenset(batch) for batch in batches}) == 6
 
 
 def test_texts_of_several_labels_are_grouped_by_their_rarest():
     targets = np.zeros((64, 3), dtype=np.int64)
     targets[:, 0] = 1
     targets[::16, 2] = 1
-    for batch in ClassAwareBatchSampler(targets, 32, 2, seed=0):
+    for batch in ClassAwareBatchSampler(targets, 32, 2, passes=1, seed=0):
         assert targets[batch, 2].sum() == 2
 
 
 def test_one_class_alone_is_batched_too():
-    assert sorted(map(len, ClassAwareBatchSampler(np.zeros(40, dtype=np.int64), 32, 2, seed=0))) == [20, 20]
+    assert sorted(map(len, ClassAwareBatchSampler(np.zeros(40, dtype=np.int64), 32, 2, passes=1, seed=0))) == [20, 20]
