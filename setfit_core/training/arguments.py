@@ -32,7 +32,7 @@ class TrainingArguments:
 
     | | labelled texts (the default) | pairs of texts (as `setfit`) |
     |---|---|---|
-    | losses | `AllPairsLoss`, `SupConLoss`, the batch triplet losses | `CosineSimilarityLoss` and all others |
+    | losses | `AllPairsLoss`, `SupConLoss`, the batch triplet losses | `CosineSimilarityLoss` and most others |
     | an epoch | 8 passes over the texts | each pair that `sampling_strategy` asks for, once |
     | a batch | distinct texts, several of each class | pairs, each text of each encoded |
     | a pair | any two texts of a batch | two texts with a target of 1.0 or 0.0 |
@@ -40,6 +40,10 @@ class TrainingArguments:
     | default `body_learning_rate` | 2e-4 | 2e-5 |
     | default `l2_weight` | 0.0 | 0.01 |
     | dropout | off | as the body has it |
+
+    Losses that take positive pairs (`MultipleNegativesRankingLoss`) or triplets get all positive pairs of the texts, or
+    `num_iterations` for each text, with a random negative for triplets; positive pairs of one class never share a
+    batch. Their defaults are those of pairs.
 
     Giving `sampling_strategy` or `num_iterations` asks for pairs: `TrainingArguments(sampling_strategy="oversampling")`
     is `setfit`'s own way of training. Names are those of `setfit` 1.2, and so are the other defaults, except that

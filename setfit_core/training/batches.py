@@ -1,4 +1,4 @@
-"""Batches of labelled texts in which every text has company of its own class and of another one."""
+"""Batches in which every text has company of its own class and of another one, or none of its own."""
 
 from __future__ import annotations
 
@@ -90,3 +90,38 @@ def _groups(targets: IntArray) -> IntArray:
     # Texts without a label are a group of their own, behind the last label.
     rarest = np.where(targets > 0, frequency, np.iinfo(np.int64).max).argmin(axis=1)
     return np.asarray(np.where(targets.any(axis=1), rarest, targets.shape[1]))
+
+
+class OnePerClassBatchSampler(DefaultBatchSampler):
+    """A batch sampler of sentence-transformers: no class twice in a batch.
+
+    For losses that take the other examples of a batch for negatives. A batch has at most as many examples as there are
+    classes. What is left of the most frequent class when the others are used up is left out of the epoch.
+
+    Args:
+        targets: Class ids `[n]`.
+        batch_size: The most examples a batch.
+        seed: Seed of the order, together with the epoch.
+    """
+
+    def __init__(self, targets: IntArray, batch_size: int, *, seed: int) -> None:
+        super().__init__(range(len(targets)), batch_size, False)  # only its length is used
+        self.seed = seed
+        self._classes = [np.flatnonzero(targets == target) for target in np.unique(targets)]
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch."""
+        return len(self._dealt())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield the rows of each batch."""
+        yield from self._dealt()
+
+    def _dealt(self) -> list[list[int]]:
+        generator = np.random.default_rng((self.seed, self.epoch))
+        left = [generator.permutation(rows).tolist() for rows in self._classes]
+        batches = []
+        # The classes with most examples first, so that few are left alone in the end.
+        while len(order := sorted((rows for rows in left if rows), key=len, reverse=True)) > 1:
+            batches.append([rows.pop() for rows in order[: self.batch_size]])
+        return batches

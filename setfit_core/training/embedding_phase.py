@@ -26,7 +26,8 @@ from setfit_core.labels import IntArray
 from setfit_core.precision import resolved_precision
 from setfit_core.randomness import isolated_random_state
 from setfit_core.training.arguments import TrainingArguments
-from setfit_core.training.batches import ClassAwareBatchSampler
+from setfit_core.training.batches import ClassAwareBatchSampler, OnePerClassBatchSampler
+from setfit_core.training.loss_kinds import Examples
 from setfit_core.training.objective import PASSES, Objective
 from setfit_core.training.word_table import UsedRows, used_rows
 
@@ -72,12 +73,15 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         super().__init__(loss=objective.loss, **options)
 
     def get_batch_sampler(self, dataset: Dataset, batch_size: int, *args: Any, **options: Any) -> Any:
-        """Group labelled texts by class; pairs come in random order."""
+        """Group labelled texts by class, and keep positive pairs of one class apart; others come in random order."""
+        if self._objective.examples is Examples.POSITIVE_PAIRS:
+            return OnePerClassBatchSampler(np.asarray(dataset["label"][:]), batch_size, seed=self.args.seed)
         if not self._objective.on_texts:
             return super().get_batch_sampler(dataset, batch_size, *args, **options)
-        targets = np.asarray(dataset["label"][:])
         passes = PASSES if dataset is self.train_dataset else 1
-        return ClassAwareBatchSampler(targets, batch_size, self._samples_per_label, passes=passes, seed=self.args.seed)
+        return ClassAwareBatchSampler(
+            np.asarray(dataset["label"][:]), batch_size, self._samples_per_label, passes=passes, seed=self.args.seed
+        )
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Let the optimizer train the used rows of the word table along."""

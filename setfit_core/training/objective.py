@@ -9,29 +9,16 @@ from typing import Final
 
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import (
-    BatchAllTripletLoss,
-    BatchHardSoftMarginTripletLoss,
-    BatchHardTripletLoss,
-    BatchSemiHardTripletLoss,
-)
 from torch import nn
 
 from setfit_core.errors import ArgumentError, InputError
 from setfit_core.labels import IntArray
-from setfit_core.losses import AllPairsLoss, SupConLoss
 from setfit_core.training.arguments import TrainingArguments
-from setfit_core.training.pairs import pair_dataset
+from setfit_core.training.loss_kinds import BATCH_TRIPLET_LOSSES, Examples, examples_for
+from setfit_core.training.pairs import pair_dataset, positive_pairs, triplets
 
-_TRIPLET_LOSSES: Final = (
-    BatchAllTripletLoss,
-    BatchHardSoftMarginTripletLoss,
-    BatchHardTripletLoss,
-    BatchSemiHardTripletLoss,
-)
 #: Passes over labelled texts in an epoch: an epoch over pairs shows each text many times, too.
 PASSES: Final = 8
-_ALL_PAIRS_LOSSES: Final = (AllPairsLoss, SupConLoss)
 
 
 @dataclass(frozen=True)
@@ -40,7 +27,7 @@ class Objective:
 
     Attributes:
         loss: The loss.
-        on_texts: Whether it takes labelled texts; otherwise pairs of texts.
+        examples: What it takes.
         batch_size: Texts or pairs a step.
         num_epochs: Epochs.
         learning_rate: The body's learning rate.
@@ -49,7 +36,7 @@ class Objective:
     """
 
     loss: nn.Module
-    on_texts: bool
+    examples: Examples
     batch_size: int
     num_epochs: int
     learning_rate: float
@@ -57,9 +44,14 @@ class Objective:
     dropout: bool
 
     @property
+    def on_texts(self) -> bool:
+        """Whether it takes labelled texts; otherwise pairs or triplets of texts."""
+        return self.examples is Examples.TEXTS
+
+    @property
     def unit(self) -> str:
         """What an epoch and a batch are counted in."""
-        return "texts" if self.on_texts else "pairs"
+        return "texts" if self.on_texts else "triplets" if self.examples is Examples.TRIPLETS else "pairs"
 
     def dataset(
         self, texts: Sequence[str], targets: IntArray, args: TrainingArguments, *, max_steps: int = -1
@@ -72,12 +64,16 @@ class Objective:
         most = None if max_steps == -1 else max_steps * self.batch_size
         if self.on_texts:
             return Dataset.from_dict({"text": list(texts)[:most], "label": targets[:most].tolist()})
+        if self.examples in (Examples.POSITIVE_PAIRS, Examples.TRIPLETS):
+            make = triplets if self.examples is Examples.TRIPLETS else positive_pairs
+            return make(texts, targets, num_iterations=args.num_iterations, most=most, seed=args.seed)
         return pair_dataset(
             texts,
             targets,
             strategy=args.sampling_strategy or "oversampling",
             num_iterations=args.num_iterations,
             max_pairs=most,
+            as_classes=self.examples is Examples.CLASSIFIED_PAIRS,
             seed=args.seed,
         )
 
@@ -90,27 +86,33 @@ def make_objective(args: TrainingArguments, body: SentenceTransformer, targets: 
         InputError: If the loss can't be trained on these targets.
     """
     loss = _built(args, body)
-    on_texts = isinstance(loss, (*_TRIPLET_LOSSES, *_ALL_PAIRS_LOSSES))
+    examples = examples_for(loss)
+    on_texts = examples is Examples.TEXTS
     batch_size = args.batch_size[0]  # type: ignore[index]  # a pair, always
     learning_rate = args.body_learning_rate[0]  # type: ignore[index]  # as above
     objective = Objective(
         loss=loss,
-        on_texts=on_texts,
+        examples=examples,
         batch_size=(32 if on_texts else 16) if batch_size is None else batch_size,
         num_epochs=args.embedding_num_epochs,
         learning_rate=(2e-4 if on_texts else 2e-5) if learning_rate is None else learning_rate,
         l2_weight=(0.0 if on_texts else 0.01) if args.l2_weight is None else args.l2_weight,
         dropout=not on_texts,
     )
+    name = type(loss).__name__
+    compared = isinstance(loss, BATCH_TRIPLET_LOSSES) or examples in (Examples.POSITIVE_PAIRS, Examples.TRIPLETS)
+    if compared and targets.ndim == 2:
+        msg = f"{name} takes one label a text, and these texts have several. Use AllPairsLoss or SupConLoss."
+        raise InputError(msg)
     if on_texts:
-        _check_texts_objective(objective, args, targets)
+        _check_texts_objective(objective, args)
     return objective
 
 
 def _built(args: TrainingArguments, body: SentenceTransformer) -> nn.Module:
     factory = args.loss_factory
     options = {}
-    if factory in _TRIPLET_LOSSES:
+    if factory in BATCH_TRIPLET_LOSSES:
         known = inspect.signature(factory).parameters
         given = {"distance_metric": args.distance_metric, "margin": args.margin}
         options = {name: value for name, value in given.items() if name in known}
@@ -121,7 +123,7 @@ def _built(args: TrainingArguments, body: SentenceTransformer) -> nn.Module:
     return loss
 
 
-def _check_texts_objective(objective: Objective, args: TrainingArguments, targets: IntArray) -> None:
+def _check_texts_objective(objective: Objective, args: TrainingArguments) -> None:
     name = type(objective.loss).__name__
     if args.sampling_strategy is not None or args.num_iterations is not None:
         msg = (
@@ -136,6 +138,3 @@ def _check_texts_objective(objective: Objective, args: TrainingArguments, target
             f"classes with samples_per_label={args.samples_per_label} texts. Give {least} or more."
         )
         raise ArgumentError(msg)
-    if isinstance(objective.loss, _TRIPLET_LOSSES) and targets.ndim == 2:
-        msg = f"{name} takes one label a text, and these texts have several. Use AllPairsLoss or SupConLoss."
-        raise InputError(msg)

@@ -1,4 +1,4 @@
-"""Pairs of training texts for the embedding phase: positive if they share a label, otherwise negative."""
+"""Pairs and triplets of training texts: pairs are positive if they share a label, otherwise negative."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def pair_dataset(
     strategy: SamplingStrategy = "oversampling",
     num_iterations: int | None = None,
     max_pairs: int | None = None,
+    as_classes: bool = False,
     seed: int = 42,
 ) -> Dataset:
     """Return the pairs of one epoch, in random order.
@@ -32,10 +33,11 @@ def pair_dataset(
         strategy: See `TrainingArguments.sampling_strategy`.
         num_iterations: See `TrainingArguments.num_iterations`.
         max_pairs: The most pairs that are wanted; None for all.
+        as_classes: Whether targets are class ids, for losses that classify pairs.
         seed: Seed of the order.
 
     Returns:
-        A data set with the columns `sentence_1`, `sentence_2` and `label` (1.0 or 0.0).
+        A data set with the columns `sentence_1`, `sentence_2` and `label` (1.0 or 0.0, or 1 or 0).
 
     Raises:
         InputError: If there is no pair at all.
@@ -65,9 +67,65 @@ def pair_dataset(
         {
             "sentence_1": [texts[row] for row in first[drawn]],
             "sentence_2": [texts[row] for row in second[drawn]],
-            "label": alike[drawn].astype(np.float32),
+            "label": alike[drawn].astype(np.int64 if as_classes else np.float32),
         }
     )
+
+
+def positive_pairs(
+    texts: Sequence[str], targets: IntArray, *, num_iterations: int | None, most: int | None, seed: int
+) -> Dataset:
+    """Return the positive pairs of one epoch, in random order.
+
+    Args:
+        texts: The training texts.
+        targets: Their class ids `[n]`.
+        num_iterations: If given, there are as many for each text, drawn at random.
+        most: The most pairs that are wanted; None for all.
+        seed: Seed of the order.
+
+    Returns:
+        A data set with the columns `anchor`, `positive` and `label` (their class id).
+
+    Raises:
+        InputError: If no two texts share a label.
+    """
+    anchors, positives = _positive_rows(targets, num_iterations, np.random.default_rng(seed), most)
+    return Dataset.from_dict(
+        {
+            "anchor": [texts[row] for row in anchors],
+            "positive": [texts[row] for row in positives],
+            "label": targets[anchors],
+        }
+    )
+
+
+def triplets(
+    texts: Sequence[str], targets: IntArray, *, num_iterations: int | None, most: int | None, seed: int
+) -> Dataset:
+    """Return the positive pairs of one epoch, each with a random text of another class.
+
+    Arguments and errors are those of `positive_pairs`; the columns are `anchor`, `positive` and `negative`.
+    """
+    generator = np.random.default_rng(seed)
+    anchors, positives = _positive_rows(targets, num_iterations, generator, most)
+    others = {target: np.flatnonzero(targets != target) for target in np.unique(targets)}
+    negatives = [generator.choice(others[target]) for target in targets[anchors]]
+    rows = (("anchor", anchors), ("positive", positives), ("negative", np.asarray(negatives)))
+    return Dataset.from_dict({name: [texts[row] for row in column] for name, column in rows})
+
+
+def _positive_rows(
+    targets: IntArray, num_iterations: int | None, generator: np.random.Generator, most: int | None
+) -> tuple[IntArray, IntArray]:
+    first, second = np.triu_indices(len(targets), k=1)
+    pairs = generator.permutation(np.flatnonzero(targets[first] == targets[second]))
+    if not len(pairs):
+        msg = "No two training texts share a label, and this loss learns from those that do. Give two texts a label."
+        raise InputError(msg)
+    drawn = pairs if num_iterations is None else _repeated(pairs, num_iterations * len(targets))
+    drawn = drawn[:most]
+    return first[drawn], second[drawn]
 
 
 def _share_label(targets: IntArray, first: IntArray, second: IntArray) -> npt.NDArray[np.bool_]:

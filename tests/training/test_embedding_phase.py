@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import BatchHardTripletLoss, CosineSimilarityLoss
+from sentence_transformers.sentence_transformer import losses
 from transformers import TrainerCallback
 
 from setfit_core import SetFitModel, Trainer, TrainingArguments
@@ -104,7 +104,17 @@ def test_bfloat16_trains_to_nearly_the_same_body(trained):
     assert not torch.equal(a, b)
 
 
-@pytest.mark.parametrize("loss", [BatchHardTripletLoss, SupConLoss, CosineSimilarityLoss])
+LOSSES = {
+    "labelled texts": losses.BatchHardTripletLoss,
+    "labelled texts, all pairs": SupConLoss,
+    "scored pairs": losses.CosineSimilarityLoss,
+    "positive pairs": losses.MultipleNegativesRankingLoss,
+    "triplets": losses.TripletLoss,
+    "wrapped": lambda body: losses.MatryoshkaLoss(body, losses.MultipleNegativesRankingLoss(body), [384, 64]),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 def test_other_losses_bring_a_class_together(trained, loss, minilm_path):
     def gap(model):
         embeddings = torch.nn.functional.normalize(torch.as_tensor(model.encode(TEXTS)), dim=1)
@@ -116,11 +126,23 @@ def test_other_losses_bring_a_class_together(trained, loss, minilm_path):
     assert gap(trained(labels=mixed, loss=loss, max_steps=8, body_learning_rate=2e-4).model) > before + 0.05
 
 
+def test_a_loss_that_classifies_pairs_trains_the_body(trained, minilm_path):
+    old = word_table(SetFitModel(SentenceTransformer(str(minilm_path), device="cpu")))
+    trainer = trained(loss=lambda body: losses.SoftmaxLoss(body, 384, 2), l2_weight=0.0)
+    assert not torch.equal(old, word_table(trainer.model))
+
+
+def test_a_loss_that_learns_without_labels_is_refused(trained):
+    with pytest.raises(ArgumentError, match="MSELoss does not learn from labels"):
+        trained(loss=losses.MSELoss)
+
+
 def test_several_labels_a_text_are_trained_on(trained):
     labels = [[1, 0], [1, 0], [1, 1], [0, 1], [0, 1], [0, 1]]
     assert trained(labels=labels, strategy="one-vs-rest").embedding_work.steps == 3
-    with pytest.raises(InputError, match="BatchHardTripletLoss takes one label a text"):
-        trained(labels=labels, strategy="one-vs-rest", loss=BatchHardTripletLoss)
+    for loss in (losses.BatchHardTripletLoss, losses.MultipleNegativesRankingLoss, losses.TripletLoss):
+        with pytest.raises(InputError, match=f"{loss.__name__} takes one label a text"):
+            trained(labels=labels, strategy="one-vs-rest", loss=loss)
 
 
 def test_arguments_that_do_not_fit_the_loss_are_refused(trained):
