@@ -63,13 +63,25 @@ def test_a_batch_of_one_kind_of_pairs_has_a_finite_loss_and_gradient(body, loss_
     assert all(torch.isfinite(p.grad).all() for p in body.parameters() if p.grad is not None)
 
 
-def test_long_and_short_texts_are_not_padded_to_each_other(body):
-    texts = ["short"] * 12 + ["many words " * 30] * 12
+def shapes_of_passes(body, texts):
     shapes = []
     hook = body[0].register_forward_pre_hook(lambda _module, inputs: shapes.append(inputs[0]["input_ids"].shape))
-    AllPairsLoss(body)([body.preprocess(texts)], torch.tensor([0, 1] * 12))
+    AllPairsLoss(body)([body.preprocess(texts)], torch.arange(len(texts)) % 2)
     hook.remove()
-    assert [tuple(shape) for shape in shapes] == [(12, 3), (12, 62)]
+    return [tuple(shape) for shape in shapes]
+
+
+def test_long_and_short_texts_are_not_padded_to_each_other(body):
+    texts = ["short"] * 16 + ["many words " * 30] * 16
+    assert shapes_of_passes(body, texts) == [(16, 4), (16, 62)]
+
+
+def test_batches_of_many_lengths_pass_in_few_shapes(body):
+    # Each shape costs memory for the whole run.
+    texts = ["word " * length for length in [1] * 12 + list(range(13, 33))]
+    for rows, width in shapes_of_passes(body, texts):
+        assert rows % 8 == 0
+        assert width % 4 == 0 or width == 32 + 2  # as wide as the batch, with its two special tokens
 
 
 def test_a_temperature_that_is_not_positive_is_refused(body):
