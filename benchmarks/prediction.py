@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from setfit_core import SetFitModel, sample_dataset
-from setfit_core.embedding import embed
+from setfit_core.embedding.embed import embed
 
 SPEED = ("sst2", "trec", "ag_news")
 AGREEMENT = ("sst2", "trec", "cr", "ag_news", "sst5", "sms_spam", "amazon_counterfactual_en")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from setfit_core.conformance import ContractReport as ContractReport
     from setfit_core.conformance import check_contract as check_contract
     from setfit_core.data import sample_dataset as sample_dataset
-    from setfit_core.embedding_cache import EmbeddingCache as EmbeddingCache
+    from setfit_core.embedding.cache import EmbeddingCache as EmbeddingCache
     from setfit_core.errors import SetFitError as SetFitError
     from setfit_core.losses import AllPairsLoss as AllPairsLoss
     from setfit_core.losses import SupConLoss as SupConLoss
@@ -36,7 +36,7 @@ _HOMES = {
     "AllPairsLoss": "setfit_core.losses",
     "ContractReport": "setfit_core.conformance",
     "DifferentiableHead": "setfit_core.protocols",
-    "EmbeddingCache": "setfit_core.embedding_cache",
+    "EmbeddingCache": "setfit_core.embedding.cache",
     "HeadInfo": "setfit_core.registry",
     "ModelCardData": "setfit_core.model_card",
     "NonDifferentiableHead": "setfit_core.protocols",

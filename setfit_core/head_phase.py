@@ -10,14 +10,15 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from setfit_core.data import check_texts, read_examples
-from setfit_core.embedding import embed, limited_length
-from setfit_core.embedding_cache import EmbeddingCache
+from setfit_core.embedding.body import limited_length
+from setfit_core.embedding.cache import EmbeddingCache
+from setfit_core.embedding.embed import embed
+from setfit_core.embedding.precision import Precision
 from setfit_core.heads.adapters import to_array
 from setfit_core.heads.fitting import HeadTraining, fit_array_head, fit_differentiable_head, rehearse_array_head
 from setfit_core.heads.held import HeadSetting, HeldHead
 from setfit_core.labelling import Labelling
 from setfit_core.labels import IntArray, LabelCodec
-from setfit_core.precision import Precision
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
-from setfit_core.embedding import EMBEDDING
+from setfit_core.embedding.body import EMBEDDING
 from setfit_core.errors import ArgumentError
 from setfit_core.values import is_number
 

@@ -15,13 +15,11 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
-from setfit_core.close_calls import close_calls
-from setfit_core.data import check_texts
-from setfit_core.embedding import embed
-from setfit_core.embedding_cache import EmbeddingCache, checked_cache
+from setfit_core.embedding.cache import EmbeddingCache, checked_cache
+from setfit_core.embedding.precision import Precision, checked_precision
 from setfit_core.errors import ArgumentError, UnfittedHeadError
 from setfit_core.head_phase import HeadPhase, plan_head_phase
-from setfit_core.heads.adapters import adapter_for, to_array, unfitted
+from setfit_core.heads.adapters import unfitted
 from setfit_core.heads.construction import head_recipe
 from setfit_core.heads.fitting import HeadTraining
 from setfit_core.heads.held import HeadSetting, HeldHead
@@ -30,9 +28,8 @@ from setfit_core.labelling import Labelling
 from setfit_core.labels import IntArray, Label, LabelCodec
 from setfit_core.model_card import CardFacts, ModelCardData, base_model_of, record_training
 from setfit_core.persistence import load_body, locate_model, push_to_hub
-from setfit_core.precision import Precision, checked_precision
+from setfit_core.prediction import Prediction
 from setfit_core.saved import SavedModel, Trust, read_saved_model, write_saved_model
-from setfit_core.values import positive_integer
 
 if TYPE_CHECKING:
     import os
@@ -521,33 +518,10 @@ class SetFitModel:
         Raises:
             InputError: If a text is not a string, or the body returns NaN.
         """
-        return self._embeddings(inputs, batch_size, show_progress_bar, None)
+        return self._prediction().embeddings(inputs, batch_size=batch_size, show_progress_bar=show_progress_bar)
 
-    def _embeddings(
-        self, inputs: Sequence[str], batch_size: int | None, show_progress_bar: bool | None, codec: LabelCodec | None
-    ) -> Tensor | npt.NDArray[Any]:
-        """Return embeddings as the head gets them; with a codec, those of close calls computed in float32."""
-        if batch_size is not None:
-            positive_integer("batch_size", batch_size, ", or None")
-
-        def placed(embeddings: Tensor) -> Tensor | npt.NDArray[Any]:
-            return embeddings if self.has_differentiable_head else to_array(embeddings)
-
-        def open_rows(embeddings: Tensor) -> list[int]:
-            return [] if codec is None else close_calls(self.model_head, placed(embeddings), codec).tolist()
-
-        return placed(
-            embed(
-                self.model_body,
-                check_texts(inputs),
-                batch_size=batch_size,
-                normalize=self.normalize_embeddings,
-                precision=self.precision,
-                cache=self.embedding_cache,
-                open_rows=open_rows,
-                show_progress_bar=show_progress_bar,
-            )
-        )
+    def _prediction(self) -> Prediction:
+        return Prediction(self.model_body, self._held, self.normalize_embeddings, self.precision, self.embedding_cache)
 
     def predict(
         self,
@@ -578,8 +552,10 @@ class SetFitModel:
         """
         codec = self._fitted_codec()
         texts = [inputs] if isinstance(inputs, str) else inputs
-        embeddings = self._embeddings(texts, batch_size, show_progress_bar, codec)
-        columns = codec.expand_class_ids(adapter_for(self.model_head).class_ids(embeddings, codec))
+        class_ids = self._prediction().class_ids(
+            texts, codec, batch_size=batch_size, show_progress_bar=show_progress_bar
+        )
+        columns = codec.expand_class_ids(class_ids)
         predicted = codec.decode(columns) if use_labels else columns
         single = isinstance(inputs, str)
         if not isinstance(predicted, list):
@@ -616,8 +592,10 @@ class SetFitModel:
         """
         codec = self._fitted_codec()
         texts = [inputs] if isinstance(inputs, str) else inputs
-        embeddings = self._embeddings(texts, batch_size, show_progress_bar, codec)
-        full = codec.expand_probabilities(adapter_for(self.model_head).probabilities(embeddings, codec))
+        probabilities = self._prediction().probabilities(
+            texts, codec, batch_size=batch_size, show_progress_bar=show_progress_bar
+        )
+        full = codec.expand_probabilities(probabilities)
         return self._converted(full, single=isinstance(inputs, str), as_numpy=as_numpy)
 
     __call__ = predict

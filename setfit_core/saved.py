@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import nn
 
-from setfit_core.embedding import embedding_size
+from setfit_core.embedding.embed import embedding_size
 from setfit_core.errors import ArgumentError, HeadError, LabelError, ModelFormatError, NoProbabilitiesError
 from setfit_core.heads.adapters import adapter_for, to_array
 from setfit_core.heads.construction import builds_head, head_recipe

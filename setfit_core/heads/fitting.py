@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from tqdm.auto import tqdm
 
-from setfit_core.embedding import EMBEDDING, FrozenFeatures, body_output, embed, limited_length
-from setfit_core.embedding_cache import EmbeddingCache
+from setfit_core.embedding.body import EMBEDDING, FrozenFeatures, body_output, limited_length
+from setfit_core.embedding.cache import EmbeddingCache
+from setfit_core.embedding.embed import embed
+from setfit_core.embedding.precision import Precision
 from setfit_core.errors import HeadError, HeadOutputError, SetFitError, TooFewOutputsError
 from setfit_core.heads.adapters import adapter_for, evaluation_mode
 from setfit_core.heads.outputs import head_name
 from setfit_core.labels import IntArray, LabelCodec
-from setfit_core.precision import Precision
 from setfit_core.randomness import isolated_random_state
 from setfit_core.values import count, positive_integer, rate, seed_value
 

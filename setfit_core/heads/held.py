@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from setfit_core.conformance import check_contract
-from setfit_core.embedding import embedding_size
+from setfit_core.embedding.embed import embedding_size
 from setfit_core.errors import ArgumentError
 from setfit_core.heads.construction import HeadRecipe, builds_head, head_recipe
 from setfit_core.heads.fitting import count_outputs, rehearse_differentiable_head

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, TypeVar
 from sentence_transformers.sentence_transformer.losses import BatchHardTripletLossDistanceFunction, CosineSimilarityLoss
 from torch import nn
 
+from setfit_core.embedding.precision import Precision, checked_precision
 from setfit_core.errors import ArgumentError
 from setfit_core.losses import AllPairsLoss
-from setfit_core.precision import Precision, checked_precision
 from setfit_core.values import count, is_number, one_of, positive_integer, rate, seed_value
 
 SAMPLING_STRATEGIES: Final = ("oversampling", "undersampling", "unique")

@@ -21,9 +21,9 @@ from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 
-from setfit_core.embedding import default_prompt, limited_length
+from setfit_core.embedding.body import default_prompt, limited_length
+from setfit_core.embedding.precision import resolved_precision
 from setfit_core.labels import IntArray
-from setfit_core.precision import resolved_precision
 from setfit_core.randomness import isolated_random_state
 from setfit_core.training.arguments import TrainingArguments
 from setfit_core.training.batches import ClassAwareBatchSampler, OnePerClassBatchSampler

@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import Tensor, nn
 
-from setfit_core.embedding import default_prompt
+from setfit_core.embedding.body import default_prompt
 
 _TEXTS_A_PASS = 1024
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from setfit_core.batching import BATCH_TOKENS, CHUNK_TEXTS
-from setfit_core.embedding import FEW_TOKENS, embed
+from setfit_core.embedding.batching import BATCH_TOKENS, CHUNK_TEXTS
+from setfit_core.embedding.embed import FEW_TOKENS, embed
+from setfit_core.embedding.precision import PRECISIONS, checked_precision, resolved_precision
 from setfit_core.errors import ArgumentError
-from setfit_core.precision import PRECISIONS, checked_precision, resolved_precision
 
 WORDS = [
     "the",
@@ -85,8 +85,8 @@ def test_the_budget_of_tokens_is_kept(minilm, passes):
 
 
 def test_a_text_longer_than_the_budget_goes_alone(minilm, passes, monkeypatch):
-    monkeypatch.setattr("setfit_core.batching.BATCH_TOKENS", 16)
-    monkeypatch.setattr("setfit_core.batching.EVEN_TOKENS", 8)
+    monkeypatch.setattr("setfit_core.embedding.batching.BATCH_TOKENS", 16)
+    monkeypatch.setattr("setfit_core.embedding.batching.EVEN_TOKENS", 8)
     shapes, texts = passes(minilm), [" ".join(WORDS), "short", "brief"]
     torch.testing.assert_close(embed(minilm, texts), reference(minilm, texts), atol=1e-5, rtol=0)
     assert shapes[0][0] == 1

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from setfit_core import EmbeddingCache, SetFitModel
-from setfit_core.embedding import embed
-from setfit_core.embedding_cache import FILE_NAME
+from setfit_core.embedding.cache import FILE_NAME
+from setfit_core.embedding.embed import embed
 from setfit_core.errors import ArgumentError
 
 TEXTS = ["a goalkeeper", "a striker", "garlic", "soup", "a goalkeeper"]

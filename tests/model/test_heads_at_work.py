@@ -18,7 +18,8 @@ from sklearn.svm import LinearSVC
 from torch import nn
 
 from setfit_core import SetFitModel
-from setfit_core.embedding import body_output, embed
+from setfit_core.embedding.body import body_output
+from setfit_core.embedding.embed import embed
 from setfit_core.errors import ArgumentError, HeadError, HeadOutputError
 
 

@@ -9,9 +9,9 @@ from sentence_transformers import SentenceTransformer
 from sklearn.linear_model import LogisticRegression
 
 from setfit_core import SetFitModel
-from setfit_core.close_calls import CLOSE, close_calls
+from setfit_core.embedding.precision import resolved_precision
 from setfit_core.errors import ArgumentError
-from setfit_core.precision import resolved_precision
+from setfit_core.prediction import CLOSE, close_calls
 
 
 @pytest.fixture(scope="module")

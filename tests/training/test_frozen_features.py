@@ -72,7 +72,7 @@ def test_embeddings_are_computed_once_for_all_epochs(transformer, texts, topics)
 
 @pytest.mark.parametrize("reader", READERS)
 def test_a_head_that_reads_other_keys_sees_what_the_body_returns(transformer, texts, reader):
-    from setfit_core.embedding import FrozenFeatures, body_output
+    from setfit_core.embedding.body import FrozenFeatures, body_output
 
     with torch.no_grad():
         whole = body_output(transformer, texts)
@@ -94,7 +94,7 @@ def test_a_head_on_token_embeddings_trains_as_on_the_same_embeddings(transformer
 
 
 def test_a_missing_key_is_a_key_error_and_get_gives_the_default(transformer, texts):
-    from setfit_core.embedding import FrozenFeatures, body_output
+    from setfit_core.embedding.body import FrozenFeatures, body_output
 
     with torch.no_grad():
         features = FrozenFeatures(torch.zeros(1, 384), lambda: body_output(transformer, texts[:1]))

@@ -1,27 +1,25 @@
-"""What the core asks of the body: embeddings, the full output for training, and a limited text length."""
+"""Embeddings of texts: each distinct text once, in batches that waste little, in the precision asked for."""
 
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from setfit_core.batching import tokenised
-from setfit_core.embedding_cache import EmbeddingCache, conditions_of
-from setfit_core.errors import ArgumentError, InputError
-from setfit_core.precision import Precision, resolved_precision
+from setfit_core.embedding.batching import tokenised
+from setfit_core.embedding.body import EMBEDDING, default_prompt, on_device, truncated
+from setfit_core.embedding.cache import EmbeddingCache, conditions_of
+from setfit_core.embedding.precision import Precision, resolved_precision
+from setfit_core.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-EMBEDDING = "sentence_embedding"
 
 #: Below so many tokens "auto" computes in float32. Casting a weight then takes about as long as multiplying with it
 #: spares, whatever the number of weights is: with all-MiniLM-L6-v2, bfloat16 took 10 ms instead of 11 at 6 tokens, 15
@@ -185,7 +183,7 @@ def _encoded(
     ):
         for chunk in chain([first], chunks):
             for batch in chunk.batches:
-                embeddings = _cut(body, body(_on(device, batch.features))[EMBEDDING])
+                embeddings = truncated(body, body(on_device(device, batch.features))[EMBEDDING])
                 parts.append(embeddings if embeddings.dtype == torch.float64 else embeddings.float())
                 rows += batch.rows
                 bar.update(len(batch.rows))
@@ -195,124 +193,3 @@ def _encoded(
         if normalize:
             ordered = nn.functional.normalize(ordered, p=2, dim=1)
     return ordered, dtype
-
-
-def _on(device: torch.device, features: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in features.items()}
-
-
-def _cut(body: SentenceTransformer, embeddings: Tensor) -> Tensor:
-    return embeddings if body.truncate_dim is None else embeddings[..., : body.truncate_dim]
-
-
-def default_prompt(body: SentenceTransformer) -> str | None:
-    """Return the text that the body puts before every text; None for most bodies."""
-    name = body.default_prompt_name
-    return None if name is None else body.prompts.get(name)
-
-
-def body_output(body: SentenceTransformer, texts: Sequence[str], *, normalize: bool = False) -> dict[str, Any]:
-    """Run the body on a batch and return all of its output, with gradients if they are enabled.
-
-    Returns:
-        The body's dictionary: `sentence_embedding` `[n, embedding_size]`, and what else it computes, such as
-        `input_ids`, `attention_mask` and `token_embeddings`.
-    """
-    # The prompt and the truncation that encode applies by itself.
-    output = dict(body(_on(body.device, body.preprocess(list(texts), prompt=default_prompt(body)))))
-    output[EMBEDDING] = _cut(body, output[EMBEDDING])
-    if normalize:
-        output[EMBEDDING] = nn.functional.normalize(output[EMBEDDING], p=2, dim=1)
-    return output
-
-
-@contextmanager
-def limited_length(body: SentenceTransformer, max_length: int | None) -> Iterator[None]:
-    """Limit texts to `max_length` tokens for a while; None leaves the body's own limit."""
-    own = body.max_seq_length
-    if max_length is None:
-        yield
-        return
-    if own is None or own == math.inf:
-        logger.warning("max_length=%d is ignored: this body has no limit on the length of texts.", max_length)
-        yield
-        return
-    if max_length > own:
-        msg = f"max_length is {max_length}, but the body reads at most {own} tokens. Give {own} or less, or None."
-        raise ArgumentError(msg)
-    body.max_seq_length = max_length
-    try:
-        yield
-    finally:
-        body.max_seq_length = own
-
-
-class FrozenFeatures(dict[str, Any]):
-    """The output of a frozen body: the embedding at hand, everything else computed once a head asks for it.
-
-    Most heads read `sentence_embedding` alone, which is the same in every epoch. A head that reads, or merely
-    looks for, another key makes the body run on this batch; it then sees exactly what the body returns.
-    """
-
-    def __init__(self, embeddings: Tensor, compute: Callable[[], Mapping[str, Any]]) -> None:
-        super().__init__({EMBEDDING: embeddings})
-        self._compute: Callable[[], Mapping[str, Any]] | None = compute
-
-    def _complete(self) -> None:
-        if self._compute is not None:
-            compute, self._compute = self._compute, None
-            for key, value in compute().items():
-                super().setdefault(key, value)
-
-    def __missing__(self, key: str) -> Any:
-        self._complete()
-        if super().__contains__(key):
-            return super().__getitem__(key)
-        raise KeyError(key)
-
-    def __contains__(self, key: object) -> bool:
-        if not super().__contains__(key):
-            self._complete()
-        return super().__contains__(key)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return a value of the body's output, computing it if need be."""
-        return self[key] if key in self else default  # noqa: SIM401  # dict.get would not complete the output
-
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        """Return a value of the body's output, computing it if need be; only an unknown key gets the default."""
-        return self[key] if key in self else super().setdefault(key, default)
-
-    def pop(self, key: str, *default: Any) -> Any:
-        """Remove and return a value, computing it if need be."""
-        if key not in self and default:
-            return default[0]
-        return super().pop(key)
-
-    def __iter__(self) -> Iterator[str]:
-        self._complete()
-        return super().__iter__()
-
-    def __len__(self) -> int:
-        self._complete()
-        return super().__len__()
-
-    def keys(self) -> Any:
-        """Return the keys of the whole output."""
-        self._complete()
-        return super().keys()
-
-    def values(self) -> Any:
-        """Return the values of the whole output."""
-        self._complete()
-        return super().values()
-
-    def items(self) -> Any:
-        """Return the items of the whole output."""
-        self._complete()
-        return super().items()
-
-    def copy(self) -> dict[str, Any]:
-        """Return the whole output as an ordinary dictionary."""
-        self._complete()
-        return dict(self)

@@ -1,0 +1,1 @@
+"""From texts to embeddings: batches, precision, and a cache on disk."""
