@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any, Final, Literal, TypeVar
 
-from sentence_transformers.sentence_transformer.losses import BatchHardTripletLossDistanceFunction, CosineSimilarityLoss
+from sentence_transformers.sentence_transformer.losses import BatchHardTripletLossDistanceFunction
 from torch import nn
 
 from setfit_core.embedding.precision import Precision, checked_precision
 from setfit_core.errors import ArgumentError
-from setfit_core.losses import AllPairsLoss
 from setfit_core.values import count, is_number, one_of, positive_integer, rate, seed_value
 
 SAMPLING_STRATEGIES: Final = ("oversampling", "undersampling", "unique")
@@ -37,7 +36,7 @@ class TrainingArguments:
     | a batch | distinct texts, several of each class | pairs, each text of each encoded |
     | a pair | any two texts of a batch | two texts with a target of 1.0 or 0.0 |
     | default `batch_size` | 32 texts | 16 pairs |
-    | default `body_learning_rate` | 2e-4 | 2e-5 |
+    | default `body_learning_rate` | 2e-4 for up to 16 steps, falling to 5e-5 for 64 | 2e-5 |
     | default `l2_weight` | 0.0 | 0.01 |
     | dropout | off | as the body has it |
 
@@ -68,7 +67,8 @@ class TrainingArguments:
             only if `end_to_end`.
         head_learning_rate: Learning rate of the head.
         loss: The embedding phase's loss: called with the body, gives a sentence-transformers loss. None for
-            `AllPairsLoss`, or for `CosineSimilarityLoss` if pairs are asked for.
+            `AllPairsLoss` with up to 10 labels and `SupConLoss` with more, or for `CosineSimilarityLoss` if pairs are
+            asked for.
         distance_metric: Distance of two embeddings for the batch triplet losses.
         margin: By how much a batch triplet loss wants the negative to be farther away than the positive.
         end_to_end: Whether the head phase trains the body along with the head.
@@ -206,12 +206,9 @@ class TrainingArguments:
             raise ArgumentError(msg)
 
     @property
-    def loss_factory(self) -> Callable[..., nn.Module]:
-        """What makes the embedding phase's loss, with None resolved."""
-        if self.loss is not None:
-            return self.loss
-        pairs = self.sampling_strategy is not None or self.num_iterations is not None
-        return CosineSimilarityLoss if pairs else AllPairsLoss
+    def asks_for_pairs(self) -> bool:
+        """Whether an argument says which pairs of texts to train on."""
+        return self.sampling_strategy is not None or self.num_iterations is not None
 
     @property
     def classifier_batch_size(self) -> int:

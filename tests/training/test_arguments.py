@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
 
 from setfit_core import TrainingArguments
 from setfit_core.errors import ArgumentError
-from setfit_core.losses import AllPairsLoss
 
 
 def test_the_defaults_train_on_labelled_texts():
     args = TrainingArguments()
-    assert args.loss_factory is AllPairsLoss
+    assert args.loss is None
+    assert not args.asks_for_pairs
     assert (args.classifier_batch_size, args.num_epochs) == (2, (1, 16))
     assert (args.body_classifier_learning_rate, args.classifier_l2_weight) == (1e-5, 0.01)
     assert args.head_learning_rate == 1e-2
     assert (args.warmup_proportion, args.seed, args.max_steps, args.precision) == (0.1, 42, -1, "auto")
     assert (args.report_to, args.save_strategy) == ("none", "no")
     assert (args.end_to_end, args.max_length) == (False, None)
-
-
-@pytest.mark.parametrize("arguments", [{"sampling_strategy": "unique"}, {"num_iterations": 5}])
-def test_asking_for_pairs_is_asking_for_the_loss_of_setfit(arguments):
-    assert TrainingArguments(**arguments).loss_factory is CosineSimilarityLoss
 
 
 def test_a_single_value_sets_both_phases():

@@ -54,6 +54,45 @@ def test_training_notes_texts_arguments_and_versions(trainer, texts):
     assert "checkpoints" not in json.dumps(record.to_json())
 
 
+@pytest.mark.parametrize(
+    ("labels", "arguments", "loss"),
+    [
+        ([row % 10 for row in range(22)], {}, "AllPairsLoss"),
+        ([row % 11 for row in range(22)], {}, "SupConLoss"),
+        ([[int(row % 11 == label) for label in range(11)] for row in range(22)], {}, "SupConLoss"),
+        ([row % 11 for row in range(22)], {"sampling_strategy": "unique"}, "CosineSimilarityLoss"),
+        ([row % 2 for row in range(22)], {"num_iterations": 1}, "CosineSimilarityLoss"),
+    ],
+)
+def test_the_number_of_labels_and_the_pairs_asked_for_decide_the_loss(body, quiet, labels, arguments, loss):
+    strategy = "one-vs-rest" if isinstance(labels[0], list) else None
+    run = Trainer(
+        model=SetFitModel(body, multi_target_strategy=strategy),
+        args=quiet(max_steps=1, **arguments),
+        train_dataset=([f"text {row}" for row in range(22)], labels),
+    )
+    run.train()
+    assert run.model.card_facts.training.embedding_phase["loss"] == loss
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [
+        ({"max_steps": 2}, 2),
+        ({"max_steps": 32}, 32),
+        ({"batch_size": 4, "num_epochs": 2}, 2 * 8 * 2),
+        ({"batch_size": 4, "num_epochs": 5, "gradient_accumulation_steps": 4}, 5 * 4),
+        ({"max_steps": 100}, 100),
+    ],
+)
+def test_the_learning_rate_falls_with_the_number_of_steps(trainer, arguments, steps):
+    run = trainer(**arguments)
+    run.train()
+    assert run.embedding_work.steps == steps
+    record = run.model.card_facts.training
+    assert record.embedding_phase["body_learning_rate"] == pytest.approx(max(5e-5, min(2e-4, 3.2e-3 / steps)))
+
+
 def test_a_differentiable_head_has_more_arguments(trainer):
     run = trainer("linear", max_steps=1, num_epochs=(1, 5), head_learning_rate=0.02)
     run.train()
