@@ -205,8 +205,8 @@ def write_report(records: Sequence[Record], setup: Setup, plots: Sequence[str] =
     lines += ["## Targets", ""]
     lines += [
         f"Tuned on: {', '.join(TUNED_ON)}. Judged on what was never looked at: {', '.join(judged) or 'nothing yet'}. "
-        "A ratio is the geometric mean (lowest to highest) over cells and counts as met if the lowest is enough; an "
-        "accuracy is the mean over cells.",
+        "A ratio is the geometric mean (lowest to highest) over cells, an accuracy the mean; memory must be enough in "
+        "every cell.",
         "",
         *targets_table(cells),
     ]

@@ -14,12 +14,16 @@ TUNED_ON = ("trec", "sst2", "ag_news", "clinc150")
 
 @dataclass(frozen=True)
 class Target:
-    """A demand on some cells: setfit's number over ours, or ours minus setfit's in accuracy points."""
+    """A demand on some cells: setfit's number over ours, or ours minus setfit's in accuracy points.
+
+    It is one on their mean, or on each of them if `everywhere`.
+    """
 
     name: str
     number: str
     least: float
     is_gain: bool = False
+    everywhere: bool = False
     applies: Callable[[Cell], bool] = lambda _cell: True
 
     @property
@@ -34,9 +38,12 @@ class Verdict:
     reached: str
     cells: int
     met: bool | None
+    below: int = 0  # cells that alone wouldn't be enough
 
     @property
     def word(self) -> str:
+        if self.met and self.below:
+            return f"**yes**, but not in {self.below} of {self.cells}"
         return {True: "**yes**", False: "**no**", None: "not measured"}[self.met]
 
 
@@ -67,15 +74,12 @@ TARGETS = (
     Target("differentiable head on a frozen body", "differentiable_head", 100),
     Target("predicted texts per processor second", "predict", 2.5),
     Target("whole process, 8 a class", "whole_process", 4, applies=lambda cell: cell.per_class == 8),
-    Target("peak memory (setfit's over ours)", "peak memory", 1),
+    Target("peak memory (setfit's over ours)", "peak memory", 1, everywhere=True),
 )
 
 
 def judge(target: Target, cells: Sequence[Cell]) -> Verdict:
-    """Judge a target: a ratio must be reached in every cell, a gain on the average of the cells.
-
-    The accuracy of a single cell is too noisy to be asked for one by one; a ratio of times is not.
-    """
+    """Judge a target by the mean over the cells: the geometric one of ratios."""
     concerned = [cell for cell in cells if target.applies(cell) and cell.paired(target.number)]
     if not concerned:
         return Verdict("—", 0, None)
@@ -87,7 +91,9 @@ def judge(target: Target, cells: Sequence[Cell]) -> Verdict:
         return Verdict(shown, len(concerned), mean >= target.least)
     ratios = [ratio for cell in concerned if (ratio := cell.ratio(target.number)) is not None]
     reached = f"{times(geometric_mean(ratios))} ({times(min(ratios))} to {times(max(ratios))})"
-    return Verdict(reached, len(ratios), min(ratios) >= target.least)
+    below = sum(ratio < target.least for ratio in ratios)
+    met = below == 0 if target.everywhere else geometric_mean(ratios) >= target.least
+    return Verdict(reached, len(ratios), met, below)
 
 
 def judged_only(cells: Sequence[Cell]) -> list[Cell]:
