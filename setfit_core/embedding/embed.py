@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from itertools import chain
 from typing import Final
 
@@ -178,7 +177,8 @@ def _encoded(
     # once a call, and never stale.
     with (
         torch.no_grad(),
-        torch.autocast(device.type, dtype=dtype) if dtype == torch.bfloat16 else nullcontext(),
+        # Where it is off, a caller's own is off, too.
+        torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16),
         tqdm(total=len(texts), desc="Texts", disable=not show_progress_bar) as bar,
     ):
         for chunk in chain([first], chunks):

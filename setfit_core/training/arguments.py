@@ -36,7 +36,7 @@ class TrainingArguments:
     | a batch | distinct texts, several of each class | pairs, each text of each encoded |
     | a pair | any two texts of a batch | two texts with a target of 1.0 or 0.0 |
     | default `batch_size` | 32 texts | 16 pairs |
-    | default `body_learning_rate` | 2e-4 for up to 16 steps, falling to 5e-5 for 64 | 2e-5 |
+    | default `body_learning_rate` | 2e-4 for up to 16 steps, falling to 1e-4 for 32 | 2e-5 |
     | default `l2_weight` | 0.0 | 0.01 |
     | dropout | off | as the body has it |
 
@@ -191,6 +191,12 @@ class TrainingArguments:
         object.__setattr__(self, name, tuple(kept))
 
     def _check_best_model(self) -> None:
+        if str(self.metric_for_best_model).removeprefix("eval_") != "embedding_loss":
+            msg = (
+                f"metric_for_best_model is {self.metric_for_best_model!r}, but the embedding phase's evaluation has "
+                "'embedding_loss' alone."
+            )
+            raise ArgumentError(msg)
         if self.eval_strategy == "no" or self.eval_strategy != self.save_strategy:
             msg = (
                 f"load_best_model_at_end compares checkpoints, but eval_strategy is {self.eval_strategy!r} and "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,19 @@ class ClassAwareBatchSampler(DefaultBatchSampler):
         per_class: Texts of a class that a batch has at least.
         passes: How often an epoch has each text.
         seed: Seed of the order.
+        most: The most batches of an epoch; None for all.
     """
 
-    def __init__(self, targets: IntArray, batch_size: int, per_class: int, *, passes: int, seed: int) -> None:
+    def __init__(
+        self,
+        targets: IntArray,
+        batch_size: int,
+        per_class: int,
+        *,
+        passes: int,
+        seed: int,
+        most: int | None = None,
+    ) -> None:
         groups = _groups(targets)
         super().__init__(range(len(targets)), batch_size, False)  # only its length is used
         self.seed = seed
@@ -38,7 +49,8 @@ class ClassAwareBatchSampler(DefaultBatchSampler):
         # How full the batches get depends on the sizes of the classes alone, not on what is drawn.
         while max(map(len, self._dealt(self._count, 0))) > batch_size:
             self._count += 1 + self._count // 50
-        self._length = passes * len(self._dealt(self._count, 0))
+        whole = passes * len(self._dealt(self._count, 0))
+        self._length = whole if most is None else min(whole, most)
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -46,8 +58,8 @@ class ClassAwareBatchSampler(DefaultBatchSampler):
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the rows of each batch."""
-        for turn in range(self._passes):
-            yield from self._dealt(self._count, turn)
+        batches = (batch for turn in range(self._passes) for batch in self._dealt(self._count, turn))
+        yield from islice(batches, self._length)
 
     def _dealt(self, count: int, turn: int) -> list[list[int]]:
         """Deal the parts of each class to the emptiest batches, the large classes first."""
@@ -77,7 +89,9 @@ class ClassAwareBatchSampler(DefaultBatchSampler):
             own = next(iter(present))
             other = min((group for group in range(len(shuffled)) if group != own), key=lambda group: others[group])
             rows = shuffled[other]
-            count = min(self._per_class, len(rows), max(1, self.batch_size - len(batch)))
+            count = min(self._per_class, len(rows))
+            if len(batch) < 2 * self._per_class:  # more batches wouldn't make it smaller
+                count = min(count, max(1, self.batch_size - len(batch)))
             batch += [int(rows[(turns[other] + place) % len(rows)]) for place in range(count)]
             turns[other] += count
             others[other] += 1

@@ -43,7 +43,7 @@ class EmbeddingWork:
     Attributes:
         steps: Steps of the optimizer.
         texts: Texts encoded, each as often as it was.
-        tokens: Tokens of these texts; 0 for a body without tokens.
+        tokens: Tokens of these texts; 0 for a body without an attention mask.
         padded_tokens: Tokens and padding together: what the body computed on.
     """
 
@@ -61,14 +61,25 @@ class EmbeddingWork:
             self.texts += len(mask)
             self.tokens += int(mask.sum())
             self.padded_tokens += mask.numel()
+        elif isinstance(offsets := inputs[0].get("offsets"), Tensor):  # static word vectors: where each text starts
+            self.texts += len(offsets)
 
 
 class EmbeddingTrainer(SentenceTransformerTrainer):
     """sentence-transformers' trainer, whose logs say that their loss is the embedding phase's."""
 
-    def __init__(self, *, objective: Objective, rows: UsedRows | None, samples_per_label: int, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        objective: Objective,
+        rows: UsedRows | None,
+        samples_per_label: int,
+        eval_max_steps: int | None,
+        **options: Any,
+    ) -> None:
         self._objective = objective
         self._samples_per_label = samples_per_label
+        self._eval_max_steps = eval_max_steps
         self._rows = rows
         super().__init__(loss=objective.loss, **options)
 
@@ -78,9 +89,13 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
             return OnePerClassBatchSampler(np.asarray(dataset["label"][:]), batch_size, seed=self.args.seed)
         if not self._objective.on_texts:
             return super().get_batch_sampler(dataset, batch_size, *args, **options)
-        passes = PASSES if dataset is self.train_dataset else 1
         return ClassAwareBatchSampler(
-            np.asarray(dataset["label"][:]), batch_size, self._samples_per_label, passes=passes, seed=self.args.seed
+            np.asarray(dataset["label"][:]),
+            batch_size,
+            self._samples_per_label,
+            passes=PASSES if dataset is self.train_dataset else 1,
+            most=None if dataset is self.train_dataset else self._eval_max_steps,
+            seed=self.args.seed,
         )
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -89,9 +104,8 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         if self._rows is not None:
             rows = self._rows
             optimizer.add_param_group({"params": [rows.rows], "weight_decay": 0.0})
-            # The trainer would clip the gradients of the model's own parameters alone.
             optimizer.register_step_pre_hook(_clip)
-            optimizer.register_step_post_hook(lambda *_: rows.write_back())
+            optimizer.register_step_post_hook(lambda *_: rows.stepped())
         return optimizer
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **options: Any) -> Any:
@@ -141,7 +155,7 @@ def train_body(
     dataset = objective.dataset(train.texts, train.targets, args)
     held_out = None
     if evaluation is not None:
-        held_out = objective.dataset(evaluation.texts, evaluation.targets, args, max_steps=args.eval_max_steps)
+        held_out = objective.dataset(evaluation.texts, evaluation.targets, args, evaluation=True)
     logger.info(
         "Embedding phase: %d %s, batches of %d, %d epochs.",
         len(dataset),
@@ -164,8 +178,15 @@ def train_body(
             objective=objective,
             rows=rows,
             samples_per_label=args.samples_per_label,
+            eval_max_steps=None if args.eval_max_steps == -1 else args.eval_max_steps,
             model=body,
-            args=_trainer_arguments(args, objective, body, evaluate=held_out is not None),
+            args=_trainer_arguments(
+                args,
+                objective,
+                body,
+                evaluate=held_out is not None,
+                max_gradient_norm=_MAX_GRADIENT_NORM if rows is None else 0.0,  # 0: _clip does it
+            ),
             train_dataset=dataset,
             eval_dataset=held_out,
             callbacks=list(callbacks),
@@ -196,6 +217,7 @@ class Targeted:
 
 
 def _clip(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Clip the gradients of all that is trained, used rows included: the trainer knows the body's own parameters."""
     nn.utils.clip_grad_norm_(
         [parameter for group in optimizer.param_groups for parameter in group["params"]], _MAX_GRADIENT_NORM
     )
@@ -221,13 +243,18 @@ def _eager_attention(body: SentenceTransformer) -> Iterator[None]:
 
 
 def _trainer_arguments(
-    args: TrainingArguments, objective: Objective, body: SentenceTransformer, *, evaluate: bool
+    args: TrainingArguments,
+    objective: Objective,
+    body: SentenceTransformer,
+    *,
+    evaluate: bool,
+    max_gradient_norm: float,
 ) -> SentenceTransformerTrainingArguments:
     cuda = body.device.type == "cuda"
     bfloat16 = resolved_precision(args.precision, body.device) is torch.bfloat16
     if args.use_amp and not bfloat16:
         bfloat16 = not cuda or torch.cuda.is_bf16_supported()
-    return SentenceTransformerTrainingArguments(
+    arguments = SentenceTransformerTrainingArguments(
         output_dir=args.output_dir,
         per_device_train_batch_size=objective.batch_size,
         per_device_eval_batch_size=objective.batch_size,
@@ -241,7 +268,7 @@ def _trainer_arguments(
         fp16=args.use_amp and not bfloat16,
         bf16=bfloat16,
         gradient_accumulation_steps=args.gradient_accumulation_steps,
-        max_grad_norm=_MAX_GRADIENT_NORM,
+        max_grad_norm=max_gradient_norm,
         seed=args.seed,
         use_cpu=body.device.type == "cpu",
         dataloader_pin_memory=cuda,
@@ -258,6 +285,10 @@ def _trainer_arguments(
         save_steps=args.save_steps,
         save_total_limit=args.save_total_limit,
         load_best_model_at_end=args.load_best_model_at_end,
-        metric_for_best_model=args.metric_for_best_model,
+        metric_for_best_model=args.metric_for_best_model if args.load_best_model_at_end else None,
         greater_is_better=args.greater_is_better,
     )
+    if arguments.n_gpu > 1:
+        # Batches would be divided among replicas of the body, each with pairs and a word table of its own.
+        arguments._n_gpu = 1  # noqa: SLF001  # as transformers does for its own parallelism
+    return arguments

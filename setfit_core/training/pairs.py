@@ -22,19 +22,21 @@ def pair_dataset(
     max_pairs: int | None = None,
     as_classes: bool = False,
     seed: int = 42,
+    purpose: str = "training",
 ) -> Dataset:
     """Return the pairs of one epoch, in random order.
 
     Memory grows with the square of the number of texts.
 
     Args:
-        texts: The training texts.
+        texts: The texts.
         targets: Their class ids `[n]`, or 0/1 indicators `[n, num_classes]`.
         strategy: See `TrainingArguments.sampling_strategy`.
         num_iterations: See `TrainingArguments.num_iterations`.
         max_pairs: The most pairs that are wanted; None for all.
         as_classes: Whether targets are class ids, for losses that classify pairs.
         seed: Seed of the order.
+        purpose: What the texts are for, for the error.
 
     Returns:
         A data set with the columns `sentence_1`, `sentence_2` and `label` (1.0 or 0.0, or 1 or 0).
@@ -58,7 +60,7 @@ def pair_dataset(
     drawn = np.concatenate([_repeated(positive, counts[0]), _repeated(negative, counts[1])])
     if not len(drawn):
         msg = (
-            f"{len(texts)} training texts make no {strategy} pairs. Give more texts a label, or use "
+            f"{len(texts)} {purpose} text(s) make no {strategy} pairs. Give more texts a label, or use "
             "sampling_strategy='oversampling'."
         )
         raise InputError(msg)
@@ -73,23 +75,26 @@ def pair_dataset(
 
 
 def positive_pairs(
-    texts: Sequence[str], targets: IntArray, *, num_iterations: int | None, most: int | None, seed: int
+    texts: Sequence[str], targets: IntArray, *, num_iterations: int | None, most: int | None, seed: int, purpose: str
 ) -> Dataset:
     """Return the positive pairs of one epoch, in random order.
 
     Args:
-        texts: The training texts.
+        texts: The texts.
         targets: Their class ids `[n]`.
         num_iterations: If given, there are as many for each text, drawn at random.
         most: The most pairs that are wanted; None for all.
         seed: Seed of the order.
+        purpose: What the texts are for, for the error.
 
     Returns:
         A data set with the columns `anchor`, `positive` and `label` (their class id).
 
     Raises:
-        InputError: If no two texts share a label.
+        InputError: If there are no two labels with two texts each: the other label's pair is what these are told from.
     """
+    counts = np.unique(targets, return_counts=True)[1]
+    _needed(int((counts > 1).sum()) > 1, purpose, "two texts of each of two labels")
     anchors, positives = _positive_rows(targets, num_iterations, np.random.default_rng(seed), most)
     return Dataset.from_dict(
         {
@@ -101,12 +106,17 @@ def positive_pairs(
 
 
 def triplets(
-    texts: Sequence[str], targets: IntArray, *, num_iterations: int | None, most: int | None, seed: int
+    texts: Sequence[str], targets: IntArray, *, num_iterations: int | None, most: int | None, seed: int, purpose: str
 ) -> Dataset:
     """Return the positive pairs of one epoch, each with a random text of another class.
 
-    Arguments and errors are those of `positive_pairs`; the columns are `anchor`, `positive` and `negative`.
+    Arguments are those of `positive_pairs`; the columns are `anchor`, `positive` and `negative`.
+
+    Raises:
+        InputError: If no two texts share a label, or all do.
     """
+    counts = np.unique(targets, return_counts=True)[1]
+    _needed(len(counts) > 1 and counts.max() > 1, purpose, "two texts of one label and one of another")
     generator = np.random.default_rng(seed)
     anchors, positives = _positive_rows(targets, num_iterations, generator, most)
     others = {target: np.flatnonzero(targets != target) for target in np.unique(targets)}
@@ -115,14 +125,17 @@ def triplets(
     return Dataset.from_dict({name: [texts[row] for row in column] for name, column in rows})
 
 
+def _needed(there: bool, purpose: str, what: str) -> None:
+    if not there:
+        msg = f"This loss compares {what}, and the {purpose} texts have no such. Add texts, or take another loss."
+        raise InputError(msg)
+
+
 def _positive_rows(
     targets: IntArray, num_iterations: int | None, generator: np.random.Generator, most: int | None
 ) -> tuple[IntArray, IntArray]:
     first, second = np.triu_indices(len(targets), k=1)
     pairs = generator.permutation(np.flatnonzero(targets[first] == targets[second]))
-    if not len(pairs):
-        msg = "No two training texts share a label, and this loss learns from those that do. Give two texts a label."
-        raise InputError(msg)
     drawn = pairs if num_iterations is None else _repeated(pairs, num_iterations * len(targets))
     drawn = drawn[:most]
     return first[drawn], second[drawn]

@@ -23,12 +23,14 @@ _HUB_DATASETS: Final = "hf://datasets/"
 
 def embedding_arguments(args: TrainingArguments, objective: Objective) -> dict[str, Any]:
     """Return the arguments that decide what the embedding phase does, as JSON values."""
+    chosen = objective.on_single_pairs and args.num_iterations is None
     return {
         "batch_size": objective.batch_size,
         "num_epochs": objective.num_epochs,
         "max_steps": args.max_steps,
         "gradient_accumulation_steps": args.gradient_accumulation_steps,
-        "sampling_strategy": None if objective.on_texts else args.sampling_strategy or "oversampling",
+        "samples_per_label": args.samples_per_label if objective.on_texts else None,
+        "sampling_strategy": (args.sampling_strategy or "oversampling") if chosen else None,
         "num_iterations": args.num_iterations,
         "body_learning_rate": objective.learning_rate,
         "loss": type(objective.loss).__name__,

@@ -49,12 +49,20 @@ class UsedRows:
     def _looked_up(self, _table: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return output
-        return nn.functional.embedding(self._places[inputs[0]], self.rows)
+        places = self._places[inputs[0]]
+        if bool((places < 0).any()):  # texts that aren't trained on, such as a callback's own
+            return output
+        padding = self.table.padding_idx
+        return nn.functional.embedding(
+            places, self.rows, padding_idx=None if padding is None else int(self._places[padding])
+        )
 
-    def write_back(self) -> None:
-        """Bring the whole table up to date."""
+    def stepped(self) -> None:
+        """Bring the whole table up to date after a step, and make room for the next gradient."""
         with torch.no_grad():
             self.table.weight[self._ids] = self.rows
+        # The trainer clears the gradients of the body's own parameters alone.
+        self.rows.grad = None
 
 
 def used_rows(body: SentenceTransformer, texts: Sequence[str], *, weight_decay: float) -> UsedRows | None:
@@ -75,6 +83,8 @@ def used_rows(body: SentenceTransformer, texts: Sequence[str], *, weight_decay: 
     for start in range(0, len(texts), _TEXTS_A_PASS):
         ids = body.preprocess(list(texts[start : start + _TEXTS_A_PASS]), prompt=default_prompt(body))["input_ids"]
         used[ids.cpu().flatten()] = True
+    if table.padding_idx is not None:
+        used[table.padding_idx] = True
     return UsedRows(table, used.nonzero().flatten())
 
 

@@ -79,6 +79,7 @@ def test_the_number_of_labels_and_the_pairs_asked_for_decide_the_loss(body, quie
     ("arguments", "steps"),
     [
         ({"max_steps": 2}, 2),
+        ({"max_steps": 20}, 20),
         ({"max_steps": 32}, 32),
         ({"batch_size": 4, "num_epochs": 2}, 2 * 8 * 2),
         ({"batch_size": 4, "num_epochs": 5, "gradient_accumulation_steps": 4}, 5 * 4),
@@ -90,7 +91,7 @@ def test_the_learning_rate_falls_with_the_number_of_steps(trainer, arguments, st
     run.train()
     assert run.embedding_work.steps == steps
     record = run.model.card_facts.training
-    assert record.embedding_phase["body_learning_rate"] == pytest.approx(max(5e-5, min(2e-4, 3.2e-3 / steps)))
+    assert record.embedding_phase["body_learning_rate"] == pytest.approx(max(1e-4, min(2e-4, 3.2e-3 / steps)))
 
 
 def test_a_differentiable_head_has_more_arguments(trainer):
