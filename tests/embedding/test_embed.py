@@ -209,3 +209,9 @@ def test_what_a_precision_is_on_a_device(device):
     assert resolved_precision("bfloat16", torch.device(device)) == torch.bfloat16
     if device != "cpu":
         assert resolved_precision("auto", torch.device(device)) == torch.float32
+
+
+def test_the_autocast_of_a_caller_changes_nothing(minilm):
+    exact = embed(minilm, ["a text", "another one"])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(embed(minilm, ["a text", "another one"]), exact)

@@ -42,6 +42,14 @@ def test_integer_rates_and_zero_weight_are_what_they_are():
     assert TrainingArguments(body_learning_rate=(1, 0)).body_learning_rate == (1.0, 0.0)
 
 
+def test_the_best_body_is_chosen_by_the_loss_alone():
+    both = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    for name in ("embedding_loss", "eval_embedding_loss"):
+        assert TrainingArguments(**both, metric_for_best_model=name).metric_for_best_model == name
+    with pytest.raises(ArgumentError, match="metric_for_best_model is 'accuracy'.*'embedding_loss' alone"):
+        TrainingArguments(**both, metric_for_best_model="accuracy")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -15,6 +15,8 @@ SIZES = {
     "150 classes": [8] * 150,
     "classes of one text": [1] * 70,
     "strong imbalance": [900, 8],
+    "two texts against one batch": [61, 2],
+    "ten texts against ten batches": [303, 10],
     "a class of one text": [500, 3, 1],
     "all sizes": [3 + 5 * place for place in range(28)],
 }
@@ -38,6 +40,12 @@ def test_batches_hold_every_text_and_company_for_each(sizes, batch_size):
         assert len(counts) >= 2
         if batch_size == 32:
             assert all(count >= min(2, sizes[group]) for group, count in counts.items())
+
+
+def test_no_more_batches_than_asked_for():
+    sampler = ClassAwareBatchSampler(np.repeat(np.arange(2), [63, 1]), 32, 2, passes=1, most=2, seed=0)
+    assert len(list(sampler)) == len(sampler) == 2
+    assert len(ClassAwareBatchSampler(np.repeat(np.arange(2), 8), 32, 2, passes=1, most=2, seed=0)) == 1
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():

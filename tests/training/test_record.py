@@ -72,7 +72,11 @@ def test_the_number_of_labels_and_the_pairs_asked_for_decide_the_loss(body, quie
         train_dataset=([f"text {row}" for row in range(22)], labels),
     )
     run.train()
-    assert run.model.card_facts.training.embedding_phase["loss"] == loss
+    phase = run.model.card_facts.training.embedding_phase
+    assert phase["loss"] == loss
+    assert phase["samples_per_label"] == (None if arguments else 2)
+    assert phase["sampling_strategy"] == arguments.get("sampling_strategy")
+    assert run.embedding_work.texts == (22 if not arguments else 32)
 
 
 @pytest.mark.parametrize(

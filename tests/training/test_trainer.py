@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from datasets import Dataset
+from sentence_transformers.sentence_transformer import losses
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
@@ -162,6 +163,40 @@ def test_the_best_body_is_taken_and_checkpoints_are_kept(trainer, texts, topics,
     )
     run.train()
     assert list((tmp_path / "checkpoints").glob("checkpoint-*"))
+
+
+def test_a_short_evaluation_is_a_fair_sample(body, trainer):
+    evaluated = []
+
+    class Count(TrainerCallback):
+        def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+            evaluated.append(metrics["eval_embedding_loss"])
+
+    # Sorted by label, as evaluation data often are; the first batch would be of one label.
+    sport, food = [f"goal {row}" for row in range(64)], [f"soup {row}" for row in range(64)]
+    for limit in (-1, 2):
+        trainer(
+            callbacks=[Count()],
+            eval_dataset=(sport + food, ["sport"] * 64 + ["food"] * 64),
+            max_steps=1,
+            eval_strategy="steps",
+            eval_steps=1,
+            eval_max_steps=limit,
+            body_learning_rate=1e-9,
+        ).train_embeddings()
+    whole, short = evaluated
+    assert short == pytest.approx(whole, rel=0.3)
+
+
+@pytest.mark.parametrize("labels", [["sport"] * 8, ["sport", "food"] * 4])
+def test_evaluation_data_without_triplets_are_refused_before_training(trainer, texts, labels):
+    run = trainer(eval_dataset=(texts, labels), eval_strategy="epoch", loss=losses.TripletLoss, max_steps=1, seed=3)
+    if len(set(labels)) == 2:
+        run.train_embeddings()
+        return
+    with pytest.raises(InputError, match="the evaluation texts have no such"):
+        run.train_embeddings()
+    assert run.embedding_work is None or run.embedding_work.steps == 0
 
 
 @pytest.mark.parametrize("end_to_end", [False, True])
