@@ -354,6 +354,7 @@ def test_something_else_than_http(resolve):
                     return
                 with connection:
                     connection.sendall(b"220 mail.example.org ready\r\n")
+                    connection.recv(65536)  # closing with the request unread would reset the connection
 
         thread = threading.Thread(target=babble)
         thread.start()
