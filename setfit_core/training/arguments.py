@@ -217,6 +217,16 @@ class TrainingArguments:
         return self.sampling_strategy is not None or self.num_iterations is not None
 
     @property
+    def pair_sampling(self) -> SamplingStrategy:
+        """Which pairs make an epoch where `num_iterations` doesn't say it."""
+        return self.sampling_strategy or "oversampling"
+
+    @property
+    def most_eval_batches(self) -> int | None:
+        """The most batches of an evaluation; None for all."""
+        return None if self.eval_max_steps == -1 else self.eval_max_steps
+
+    @property
     def classifier_batch_size(self) -> int:
         """Texts a step of the head phase."""
         return int(_or_default(self.batch_size[1], 2))  # type: ignore[index]  # __post_init__ makes it a pair

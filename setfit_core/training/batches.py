@@ -47,9 +47,9 @@ class ClassAwareBatchSampler(DefaultBatchSampler):
         self._classes = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         self._count = -(-len(targets) // batch_size)
         # How full the batches get depends on the sizes of the classes alone, not on what is drawn.
-        while max(map(len, self._dealt(self._count, 0))) > batch_size:
+        while max(map(len, dealt := self._dealt(self._count, 0))) > batch_size:
             self._count += 1 + self._count // 50
-        whole = passes * len(self._dealt(self._count, 0))
+        whole = passes * len(dealt)
         self._length = whole if most is None else min(whole, most)
 
     def __len__(self) -> int:
@@ -122,10 +122,11 @@ class OnePerClassBatchSampler(DefaultBatchSampler):
         super().__init__(range(len(targets)), batch_size, False)  # only its length is used
         self.seed = seed
         self._classes = [np.flatnonzero(targets == target) for target in np.unique(targets)]
+        self._length = len(self._dealt())  # the sizes of the classes decide it, not what is drawn
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
-        return len(self._dealt())
+        return self._length
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the rows of each batch."""

@@ -74,12 +74,12 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         objective: Objective,
         rows: UsedRows | None,
         samples_per_label: int,
-        eval_max_steps: int | None,
+        most_eval_batches: int | None,
         **options: Any,
     ) -> None:
         self._objective = objective
         self._samples_per_label = samples_per_label
-        self._eval_max_steps = eval_max_steps
+        self._most_eval_batches = most_eval_batches
         self._rows = rows
         super().__init__(loss=objective.loss, **options)
 
@@ -89,12 +89,13 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
             return OnePerClassBatchSampler(np.asarray(dataset["label"][:]), batch_size, seed=self.args.seed)
         if not self._objective.on_texts:
             return super().get_batch_sampler(dataset, batch_size, *args, **options)
+        training = dataset is self.train_dataset
         return ClassAwareBatchSampler(
             np.asarray(dataset["label"][:]),
             batch_size,
             self._samples_per_label,
-            passes=PASSES if dataset is self.train_dataset else 1,
-            most=None if dataset is self.train_dataset else self._eval_max_steps,
+            passes=PASSES if training else 1,
+            most=None if training else self._most_eval_batches,
             seed=self.args.seed,
         )
 
@@ -178,7 +179,7 @@ def train_body(
             objective=objective,
             rows=rows,
             samples_per_label=args.samples_per_label,
-            eval_max_steps=None if args.eval_max_steps == -1 else args.eval_max_steps,
+            most_eval_batches=args.most_eval_batches,
             model=body,
             args=_trainer_arguments(
                 args,

@@ -83,7 +83,8 @@ class Objective:
         Raises:
             InputError: If they make no pairs.
         """
-        most = args.eval_max_steps * self.batch_size if evaluation and args.eval_max_steps != -1 else None
+        batches = args.most_eval_batches if evaluation else None
+        most = None if batches is None else batches * self.batch_size
         if self.on_texts:
             rows: IntArray = np.arange(len(texts))
             if most is not None:
@@ -96,7 +97,7 @@ class Objective:
         return pair_dataset(
             texts,
             targets,
-            strategy=args.sampling_strategy or "oversampling",
+            strategy=args.pair_sampling,
             num_iterations=args.num_iterations,
             max_pairs=most,
             as_classes=self.examples is Examples.CLASSIFIED_PAIRS,

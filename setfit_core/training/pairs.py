@@ -135,7 +135,7 @@ def _positive_rows(
     targets: IntArray, num_iterations: int | None, generator: np.random.Generator, most: int | None
 ) -> tuple[IntArray, IntArray]:
     first, second = np.triu_indices(len(targets), k=1)
-    pairs = generator.permutation(np.flatnonzero(targets[first] == targets[second]))
+    pairs = generator.permutation(np.flatnonzero(_share_label(targets, first, second)))
     drawn = pairs if num_iterations is None else _repeated(pairs, num_iterations * len(targets))
     drawn = drawn[:most]
     return first[drawn], second[drawn]

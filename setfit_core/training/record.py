@@ -30,7 +30,7 @@ def embedding_arguments(args: TrainingArguments, objective: Objective) -> dict[s
         "max_steps": args.max_steps,
         "gradient_accumulation_steps": args.gradient_accumulation_steps,
         "samples_per_label": args.samples_per_label if objective.on_texts else None,
-        "sampling_strategy": (args.sampling_strategy or "oversampling") if chosen else None,
+        "sampling_strategy": args.pair_sampling if chosen else None,
         "num_iterations": args.num_iterations,
         "body_learning_rate": objective.learning_rate,
         "loss": type(objective.loss).__name__,

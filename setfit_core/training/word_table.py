@@ -33,6 +33,7 @@ class UsedRows:
         self._ids = ids.to(table.weight.device)
         self._places = torch.full((table.num_embeddings,), -1, device=table.weight.device)
         self._places[self._ids] = torch.arange(len(ids), device=table.weight.device)
+        self._padding = None if table.padding_idx is None else int(self._places[table.padding_idx])
         self.rows = nn.Parameter(table.weight.detach()[self._ids].clone())
 
     @contextmanager
@@ -52,10 +53,7 @@ class UsedRows:
         places = self._places[inputs[0]]
         if bool((places < 0).any()):  # texts that aren't trained on, such as a callback's own
             return output
-        padding = self.table.padding_idx
-        return nn.functional.embedding(
-            places, self.rows, padding_idx=None if padding is None else int(self._places[padding])
-        )
+        return nn.functional.embedding(places, self.rows, padding_idx=self._padding)
 
     def stepped(self) -> None:
         """Bring the whole table up to date after a step, and make room for the next gradient."""
