@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 from setfit_core.errors import AmbiguousHeadError, HeadError, IncompatibleHeadError, NonConformingHeadError
 from setfit_core.members import MISSING, Defect, DefectKind, Subject, find_defect
 from setfit_core.protocols import CONTRACT_MEMBERS, HEAD_API, Contract
+from setfit_core.search_space import checked_search_space
 
 __all__ = [
     "ContractReport",
@@ -35,9 +36,12 @@ _CAPABILITIES: Final[Mapping[str, str]] = types.MappingProxyType(
     {
         "api": "an integer",
         "contract": "'differentiable' or 'non-differentiable'",
+        "explain": "True or False",
         "multi_label": "True or False",
+        "open_set": "True or False",
         "partial_fit": "True or False",
         "sample_weight": "True or False",
+        "search_space": "a mapping of parameters to the values worth trying",
     }
 )
 _MEMBER_NAMES: Final = frozenset(name for members in CONTRACT_MEMBERS.values() for name in members)
@@ -167,10 +171,20 @@ def check_contract(obj_or_class: Any, /) -> ContractReport:
 def declared_capabilities(obj_or_class: Any, /) -> Mapping[str, Any]:
     """Return what a head declares beyond its contract, in the mapping `setfit_head` of its class.
 
-    Known keys are `"api"` (the head API it was written for, an integer), `"contract"` (`"differentiable"` or
-    `"non-differentiable"`), and three booleans: `"multi_label"` (it takes 0/1 indicators `[num_inputs, num_labels]` as
-    labels), `"partial_fit"` (`partial_fit(embeddings, labels, classes)` trains it further, as scikit-learn has it) and
-    `"sample_weight"` (`fit` takes a keyword of that name, float `[num_inputs]`).
+    Known keys:
+
+    - `"api"`: the head API it was written for, an integer.
+    - `"contract"`: `"differentiable"` or `"non-differentiable"`.
+    - `"multi_label"`, a boolean: it takes 0/1 indicators `[num_inputs, num_labels]` as labels.
+    - `"partial_fit"`, a boolean: `partial_fit(embeddings, labels, classes)` trains it further, as scikit-learn has it.
+    - `"sample_weight"`, a boolean: `fit` takes a keyword of that name, float `[num_inputs]`.
+    - `"open_set"`, a boolean: `is_known(embeddings)` returns booleans `[num_inputs]`, False for what belongs to none of
+      the classes.
+    - `"explain"`, a boolean: `fit` takes a keyword `texts`, a list of `num_inputs` strings or None, and
+      `explain(embeddings, limit)` returns for each input a list of at most `limit` mappings, the weightiest first, with
+      the keys `"text"` (a string or None), `"label"` (as given to `fit`), `"similarity"` (a float) and `"weight"` (its
+      share of the vote, a float).
+    - `"search_space"`: the parameters worth trying, see `setfit_core.search_space.checked_search_space`.
 
     Args:
         obj_or_class: A head or a class of heads. The mapping is read statically: no property runs.
@@ -221,6 +235,12 @@ def _check_capability(where: str, key: Any, value: Any) -> None:
         fits = type(value) is int
     elif key == "contract":
         fits = isinstance(value, str) and value in CONTRACT_MEMBERS
+    elif key == "search_space":
+        try:
+            checked_search_space(value)
+        except ValueError as error:
+            raise NonConformingHeadError(f"The search space in {where} {error}.") from error
+        fits = True
     else:
         fits = type(value) is bool
     if not fits:

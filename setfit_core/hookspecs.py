@@ -1,8 +1,9 @@
 """The hooks that an entry point of the group `setfit.heads` may implement, all of them optional.
 
 A plain class needs none of them. A module or an object whose functions are marked with
-`pluggy.HookimplMarker("setfit")` may: it then says with `setfit_head_factory` what builds its head, and with the
-other two how the head is written to disk and read back. The core's own file formats implement the same two.
+`pluggy.HookimplMarker("setfit")` may: it then says with `setfit_head_factory` what builds its head, with
+`setfit_search_space` which of its parameters are worth trying, and with the other two how the head is written to disk
+and read back. The core's own file formats implement the same two.
 """
 
 from __future__ import annotations
@@ -23,6 +24,16 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 @hookspec(firstresult=True)
 def setfit_head_factory() -> Callable[..., Any] | None:
     """Return the class or function that builds this head from keyword arguments."""
+
+
+@hookspec(firstresult=True)
+def setfit_search_space() -> Mapping[str, Any] | None:
+    """Return which parameters of the head a search tries, as plain data.
+
+    The mapping goes from the name of a parameter to `{"low": 0.01, "high": 100.0}`, with `"log": True` for an even draw
+    on a logarithmic scale (whole numbers if both bounds are), or to `{"choices": [...]}`. A class of your own can say
+    the same in `setfit_head = {"search_space": {...}}`; this hook comes first.
+    """
 
 
 @hookspec(firstresult=True)

@@ -27,6 +27,8 @@ def declaring(value):
         {"multi_label": False},
         {"api": 1, "contract": "differentiable", "multi_label": True},
         {"partial_fit": True, "sample_weight": False},
+        {"open_set": True, "explain": False},
+        {"search_space": {"C": {"low": 0.1, "high": 10, "log": True}, "kind": {"choices": ["a", None]}}},
         types.MappingProxyType({"multi_label": True}),
     ],
 )
@@ -66,10 +68,18 @@ def test_the_result_is_a_copy_that_cannot_be_changed():
     [
         (
             {"multilabel": True},
-            "'multilabel'. Known keys are 'api', 'contract', 'multi_label', 'partial_fit', 'sample_weight'. "
-            "Did you mean 'multi_label'",
+            "'multilabel'. Known keys are 'api', 'contract', 'explain', 'multi_label', 'open_set', 'partial_fit', "
+            "'sample_weight', 'search_space'. Did you mean 'multi_label'",
         ),
-        ({"search_space": True}, "unknown key 'search_space'. Known keys are 'api', 'contract', 'multi_label'"),
+        ({"search_space": True}, "is of the type bool, it must be a mapping of parameters"),
+        ({"search_space": {"C": {"low": 2}}}, "has {'low': 2} for 'C', it must be {'low': ..., 'high': ...}"),
+        ({"search_space": {"C": {"low": 2, "high": 1}}}, "finite numbers in this order"),
+        ({"search_space": {"C": {"low": 0, "high": 1, "log": True}}}, "above 0 if 'log' is True"),
+        ({"search_space": {"C": {"choices": []}}}, "choices are a list"),
+        ({"search_space": {"C": {"choices": [object]}}}, "choices are a list"),
+        ({"search_space": {"a b": {"choices": [1]}}}, "'a b', which can't be the name of a parameter"),
+        ({"open_set": 1}, "1 for 'open_set', it must be True or False"),
+        ({"explain": "yes"}, "'yes' for 'explain', it must be True or False"),
         ({"partial_fit": 1}, "1 for 'partial_fit', it must be True or False"),
         ({"sample_weight": None}, "None for 'sample_weight', it must be True or False"),
         ({3: True}, "unknown key 3"),
