@@ -54,7 +54,7 @@ def checked_search_space(space: Any) -> SearchSpace:
         ValueError: It is something else; the message is the second half of a sentence whose first half names the place.
     """
     if not isinstance(space, Mapping):
-        raise ValueError(
+        raise ValueError(  # noqa: TRY004  # one exception for whatever is wrong with a declaration
             f"is of the type {type(space).__qualname__}, it must be a mapping of parameters to their values"
         )
     return types.MappingProxyType({_name(name): _domain(name, domain) for name, domain in space.items()})
