@@ -1,0 +1,110 @@
+"""Folds: which texts a head is trained on, and which it is then tested on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from setfit_core.errors import ArgumentError, LabelError
+from setfit_core.labels import IntArray
+from setfit_core.values import is_integer, positive_integer, seed_value
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split of the texts.
+
+    Attributes:
+        repeat: Which of the repeated divisions it belongs to, from 0.
+        train: Rows that a head is trained on, in their order, int64.
+        test: Rows that it is tested on, in their order, int64. The test rows of a repeat don't overlap.
+    """
+
+    repeat: int
+    train: IntArray
+    test: IntArray
+
+
+def make_folds(targets: IntArray, *, folds: int = 5, repeats: int = 1, seed: int = 42) -> tuple[Fold, ...]:
+    """Divide texts into folds with like shares of each class, several times over.
+
+    There are fewer folds than asked for if the rarest class has fewer texts; a class with a single text doesn't count.
+    Every training part has texts with and without each label: a text that this takes is in all training parts of its
+    repeat and in no test part, as is the only text of a class.
+
+    Args:
+        targets: Class ids `[n]`, or 0/1 indicators `[n, num_labels]`, each label set in some rows and not in others.
+        folds: Into how many folds at most, 2 or more.
+        repeats: How often the texts are divided anew.
+        seed: Seed of the divisions.
+
+    Returns:
+        The folds, those of a repeat side by side.
+
+    Raises:
+        LabelError: If there is nothing to test: no class has two texts.
+        ArgumentError: If a number has no meaning.
+    """
+    if not is_integer(folds) or folds < 2:
+        msg = f"folds is {folds!r}. Give an integer of 2 or more."
+        raise ArgumentError(msg)
+    positive_integer("repeats", repeats)
+    generator = np.random.default_rng(seed_value(seed))
+    groups = _groups(targets)
+    number = min([folds, *(len(rows) for rows in groups if len(rows) > 1)])
+    divide = _divided if targets.ndim == 1 else _divided_rows
+    made: list[Fold] = []
+    for repeat in range(repeats):
+        fold_of = divide(targets, number, generator)
+        for rows in groups:
+            if len(set(fold_of[rows].tolist())) == 1:
+                fold_of[rows[0]] = -1
+        made += (
+            Fold(repeat, np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold))
+            for fold in range(number)
+            if (fold_of == fold).any()
+        )
+    if not made:
+        msg = "Each class has a single text, so none can be held back for testing. Give two texts or more a class."
+        raise LabelError(msg)
+    return tuple(made)
+
+
+def _groups(targets: IntArray) -> list[IntArray]:
+    """Return the rows of each class; for several labels a text, the rows with each label and those without."""
+    if targets.ndim == 1:
+        return [np.flatnonzero(targets == class_id) for class_id in np.unique(targets)]
+    return [np.flatnonzero(column == value) for column in targets.T for value in (0, 1)]
+
+
+def _divided(targets: IntArray, number: int, generator: np.random.Generator) -> IntArray:
+    """Return the fold of each row: rows are shuffled, sorted by class, and dealt out."""
+    order = generator.permutation(len(targets))
+    order = order[np.argsort(targets[order], kind="stable")]
+    fold_of = np.empty(len(targets), dtype=np.int64)
+    fold_of[order] = np.arange(len(targets)) % number
+    return fold_of
+
+
+def _divided_rows(targets: IntArray, number: int, generator: np.random.Generator) -> IntArray:
+    """Return the fold of each row of indicators.
+
+    The rarest label that is left is dealt out first, each of its rows to the fold that lacks it most; see Sechidis et
+    al., "On the Stratification of Multi-Label Data" (2011).
+    """
+    fold_of = np.full(len(targets), -1, dtype=np.int64)
+    # Rows without any label are dealt out last, by this column.
+    columns = np.column_stack([targets, targets.sum(axis=1) == 0])
+    lacking = np.tile(columns.sum(axis=0) / number, (number, 1))
+    room = np.full(number, len(targets) / number)
+    order = generator.permutation(len(targets))
+    while (fold_of < 0).any():
+        left = columns[fold_of < 0].sum(axis=0)
+        label = np.where(left > 0, left, len(targets) + 1).argmin()
+        for row in order[(fold_of[order] < 0) & (columns[order, label] > 0)]:
+            fold = np.lexsort((-room, -lacking[:, label]))[0]
+            fold_of[row] = fold
+            lacking[fold] -= columns[row]
+            room[fold] -= 1
+    return fold_of
