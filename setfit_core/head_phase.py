@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sentence_transformers import SentenceTransformer
-from torch import Tensor
 
 from setfit_core.data import check_texts, read_examples
 from setfit_core.embedding.body import limited_length
 from setfit_core.embedding.cache import EmbeddingCache
-from setfit_core.embedding.embed import embed
 from setfit_core.embedding.precision import Precision
 from setfit_core.heads.adapters import to_array
-from setfit_core.heads.fitting import HeadTraining, fit_array_head, fit_differentiable_head, rehearse_array_head
+from setfit_core.heads.array_fitting import rehearse_array_head
+from setfit_core.heads.fitting import fit_head
 from setfit_core.heads.held import HeadSetting, HeldHead
+from setfit_core.heads.inputs import FrozenInputs, TrainedInputs
+from setfit_core.heads.module_fitting import fit_differentiable_head
+from setfit_core.heads.multilabel import weighs
+from setfit_core.heads.outputs import head_name
+from setfit_core.heads.settings import HeadTraining
+from setfit_core.heads.weights import ClassWeight, FloatArray, ignored, text_weights
 from setfit_core.labelling import Labelling
 from setfit_core.labels import IntArray, LabelCodec
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class HeadPhase:
         texts: The training texts.
         codec: How their labels map to class ids.
         targets: The class ids `[n]`, or 0/1 indicators `[n, num_classes]`.
+        weights: How much each text counts, floats `[n]`; None for all alike.
     """
 
     body: SentenceTransformer
@@ -44,6 +53,7 @@ class HeadPhase:
     texts: list[str]
     codec: LabelCodec
     targets: IntArray
+    weights: FloatArray | None
 
     def rehearse(self, seed: int) -> None:
         """Train a copy of a non-differentiable head on the body's embeddings of today.
@@ -54,32 +64,34 @@ class HeadPhase:
             HeadError: If the head does not take these labels.
         """
         if not self.held.differentiable:
-            embeddings = to_array(self._embeddings(show_progress_bar=False))
-            rehearse_array_head(self.held.head, self.codec, embeddings, self.targets, seed=seed)
+            rehearse_array_head(
+                self.held.head,
+                self.codec,
+                to_array(self._frozen_inputs(show_progress_bar=False).embeddings),
+                self.targets,
+                seed=seed,
+                weights=self.weights,
+                texts=self.texts,
+            )
 
     def run(self, training: HeadTraining) -> None:
         """Train the head, in place."""
         head = self.held.head
-        if self.held.differentiable:
-            fit_differentiable_head(
-                head,
-                self.body,
-                self.texts,
-                self.targets,
-                normalize=self.normalize,
-                precision=self.precision,
-                cache=self.cache,
-                training=training,
-            )
-            return
+        if self.weights is not None and not weighs(head):
+            logger.warning(ignored(head_name(head)))
         with limited_length(self.body, training.max_length):
+            trainable = any(parameter.requires_grad for parameter in self.body.parameters())
+            if self.held.differentiable and training.end_to_end and trainable:
+                inputs = TrainedInputs(self.body, self.texts, self.normalize)
+                fit_differentiable_head(head, inputs, self.targets, training, weights=self.weights)
+                return
             # None leaves it to the logging level whether a bar is shown.
-            bar = None if training.show_progress_bar else False
-            embeddings = self._embeddings(show_progress_bar=bar)
-        fit_array_head(head, to_array(embeddings), self.targets, seed=training.seed)
+            bar = None if training.show_progress_bar and not self.held.differentiable else False
+            frozen = self._frozen_inputs(show_progress_bar=bar)
+            fit_head(head, frozen, self.targets, training, weights=self.weights, texts=self.texts)
 
-    def _embeddings(self, *, show_progress_bar: bool | None) -> Tensor:
-        return embed(
+    def _frozen_inputs(self, *, show_progress_bar: bool | None) -> FrozenInputs:
+        return FrozenInputs.of_texts(
             self.body,
             self.texts,
             normalize=self.normalize,
@@ -99,14 +111,18 @@ def plan_head_phase(
     normalize: bool,
     precision: Precision,
     cache: EmbeddingCache | None,
+    class_weight: ClassWeight | None,
+    sample_weight: Sequence[float] | None,
 ) -> HeadPhase:
-    """Check texts, labels and head, changing none of them.
+    """Check texts, labels, weights and head, changing none of them.
 
     Raises:
         InputError: If texts or labels can't be used.
+        ArgumentError: If weights have no meaning.
         HeadError: If a differentiable head can't be trained on them.
     """
     examples = read_examples((check_texts(texts), labels), what="training data")
     codec, targets = labelling.learn(examples.labels)
+    weights = text_weights(codec, targets, class_weight=class_weight, sample_weight=sample_weight)
     sized = setting.sized(held, codec, examples.texts, targets, normalize=normalize)
-    return HeadPhase(setting.body, normalize, precision, cache, sized, examples.texts, codec, targets)
+    return HeadPhase(setting.body, normalize, precision, cache, sized, examples.texts, codec, targets, weights)

@@ -21,9 +21,10 @@ from setfit_core.errors import ArgumentError, UnfittedHeadError
 from setfit_core.head_phase import HeadPhase, plan_head_phase
 from setfit_core.heads.adapters import unfitted
 from setfit_core.heads.construction import head_recipe
-from setfit_core.heads.fitting import HeadTraining
 from setfit_core.heads.held import HeadSetting, HeldHead
 from setfit_core.heads.multilabel import STRATEGIES
+from setfit_core.heads.settings import HeadTraining
+from setfit_core.heads.weights import ClassWeight
 from setfit_core.labelling import Labelling
 from setfit_core.labels import IntArray, Label, LabelCodec
 from setfit_core.model_card import CardFacts, ModelCardData, base_model_of, record_training
@@ -407,7 +408,13 @@ class SetFitModel:
     # Training
 
     def validate(
-        self, x_train: Sequence[str], y_train: Sequence[Any], *, seed: int = 42
+        self,
+        x_train: Sequence[str],
+        y_train: Sequence[Any],
+        *,
+        seed: int = 42,
+        class_weight: ClassWeight | None = None,
+        sample_weight: Sequence[float] | None = None,
     ) -> tuple[LabelCodec, IntArray]:
         """Find out what would keep the model from being trained on this data, without training or changing it.
 
@@ -422,7 +429,7 @@ class SetFitModel:
             InputError: If texts or labels can't be used.
             HeadError: If the head can't be trained on them.
         """
-        phase = self._head_phase(x_train, y_train)
+        phase = self._head_phase(x_train, y_train, class_weight, sample_weight)
         phase.rehearse(seed)
         return phase.codec, phase.targets
 
@@ -440,14 +447,18 @@ class SetFitModel:
         show_progress_bar: bool = True,
         *,
         seed: int = 42,
+        class_weight: ClassWeight | None = None,
+        sample_weight: Sequence[float] | None = None,
     ) -> None:
         """Train the head on texts; the body stays as it is unless `end_to_end`.
 
-        A non-differentiable head is fitted on the embeddings of all texts and uses only `max_length` and `seed`
-        of the arguments. See `setfit_core.heads.fitting.HeadTraining` for their meaning.
+        A non-differentiable head is fitted on the embeddings of all texts and uses only `max_length`, `seed` and the
+        weights of the arguments. See `setfit_core.heads.settings.HeadTraining` for their meaning, and
+        `setfit_core.TrainingArguments` for that of the weights.
 
         Raises:
             InputError: If texts or labels can't be used.
+            ArgumentError: If an argument has no meaning.
             HeadError: If the head can't be trained on them.
         """
         training = HeadTraining(
@@ -461,14 +472,20 @@ class SetFitModel:
             show_progress_bar=show_progress_bar,
             seed=seed,
         )
-        phase = self._head_phase(x_train, y_train)
+        phase = self._head_phase(x_train, y_train, class_weight, sample_weight)
         phase.run(training)
         self._held, self._labelling.codec = phase.held, phase.codec
         columns = phase.codec.expand_class_ids(phase.targets)
         record = record_training(phase.texts, columns, len(phase.codec.labels))
         self.card_facts = replace(self.card_facts, training=record)
 
-    def _head_phase(self, x_train: Sequence[str], y_train: Sequence[Any]) -> HeadPhase:
+    def _head_phase(
+        self,
+        x_train: Sequence[str],
+        y_train: Sequence[Any],
+        class_weight: ClassWeight | None,
+        sample_weight: Sequence[float] | None,
+    ) -> HeadPhase:
         return plan_head_phase(
             self._setting,
             self._held,
@@ -478,6 +495,8 @@ class SetFitModel:
             normalize=self.normalize_embeddings,
             precision=self.precision,
             cache=self.embedding_cache,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
         )
 
     def freeze(self, component: Component | None = None) -> None:

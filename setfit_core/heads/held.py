@@ -14,7 +14,8 @@ from setfit_core.conformance import check_contract
 from setfit_core.embedding.embed import embedding_size
 from setfit_core.errors import ArgumentError
 from setfit_core.heads.construction import HeadRecipe, builds_head, head_recipe
-from setfit_core.heads.fitting import count_outputs, rehearse_differentiable_head
+from setfit_core.heads.inputs import FrozenInputs
+from setfit_core.heads.module_fitting import count_outputs, rehearse_differentiable_head
 from setfit_core.heads.multilabel import multi_label_head
 from setfit_core.labels import IntArray, LabelCodec
 
@@ -117,7 +118,8 @@ class HeadSetting:
         """
         if not held.differentiable:
             return held
-        outputs = count_outputs(held.head, self.body, texts[0], normalize=normalize)
+        inputs = FrozenInputs.of_texts(self.body, texts[:2], normalize=normalize)
+        outputs = count_outputs(held.head, inputs)
         wanted = len(codec.labels) if codec.given and not codec.multi_label else codec.num_classes
         recipe = held.recipe
         if outputs != wanted and recipe and recipe.accepts("out_features") and "out_features" not in recipe.params:
@@ -125,6 +127,6 @@ class HeadSetting:
             trainable = any(parameter.requires_grad for parameter in held.head.parameters())
             held = self.build(recipe, wanted)
             held.head.requires_grad_(trainable)
-            outputs = count_outputs(held.head, self.body, texts[0], normalize=normalize)
-        rehearse_differentiable_head(held.head, self.body, codec, texts, targets, outputs=outputs, normalize=normalize)
+            outputs = count_outputs(held.head, inputs)
+        rehearse_differentiable_head(held.head, inputs, codec, targets, outputs=outputs)
         return held

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy.typing as npt
 from torch import nn
 
 from setfit_core.conformance import declared_capabilities
 from setfit_core.errors import ArgumentError
 from setfit_core.heads.outputs import head_name
+from setfit_core.heads.weights import FloatArray, takes_sample_weight
 
 STRATEGIES: Final = ("one-vs-rest", "multi-output", "classifier-chain")
 
@@ -47,3 +49,48 @@ def multi_label_head(head: Any, strategy: str) -> Any:
         "classifier-chain": ClassifierChain,
     }
     return wrappers[strategy](head)
+
+
+def weighs(head: Any) -> bool:
+    """Tell whether a head can be trained with weights; a wrapper of scikit-learn can if what it wraps can."""
+    if isinstance(head, nn.Module):
+        return takes_sample_weight(head)
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+
+    wrapper = isinstance(head, OneVsRestClassifier | ClassifierChain | MultiOutputClassifier)
+    return takes_sample_weight(_wrapped(head) if wrapper else head)
+
+
+def fit_weighted(head: Any, embeddings: npt.NDArray[Any], labels: Any, weights: FloatArray, **keywords: Any) -> None:
+    """Fit a non-differentiable head that weighs.
+
+    Two of scikit-learn's wrappers pass weights on under a setting of the whole library and a request on the wrapped
+    head. Both last for this call alone: a request that stayed would be one more thing in the saved head.
+
+    Args:
+        head: The head.
+        embeddings: Floats `[n, embedding_size]`.
+        labels: As its `fit` takes them.
+        weights: How much each text counts, floats `[n]`.
+        keywords: What else its `fit` takes.
+    """
+    if takes_sample_weight(head):
+        head.fit(embeddings, labels, sample_weight=weights, **keywords)
+        return
+    from sklearn import config_context
+
+    wrapped = _wrapped(head)
+    with config_context(enable_metadata_routing=True):
+        wrapped.set_fit_request(sample_weight=True)
+        try:
+            head.fit(embeddings, labels, sample_weight=weights, **keywords)
+        finally:
+            for estimator in (wrapped, *getattr(head, "estimators_", ())):
+                vars(estimator).pop("_metadata_request", None)
+
+
+def _wrapped(wrapper: Any) -> Any:
+    # ClassifierChain called it base_estimator before scikit-learn 1.7.
+    estimator = getattr(wrapper, "estimator", None)
+    return wrapper.base_estimator if estimator is None else estimator
