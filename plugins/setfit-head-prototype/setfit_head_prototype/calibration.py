@@ -1,0 +1,110 @@
+"""Temperature and threshold, from how similar each training example is to the means of the others.
+
+An example is nearer to a mean that it is part of than a new text would be. So each is compared with the means as they
+were without it (leave-one-out). An example that is alone in its class can't be, and doesn't count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from scipy.special import log_expit, log_softmax
+
+from setfit_head_prototype.examples import Examples, unit
+
+__all__ = ["Calibration", "means"]
+
+#: Examples times classes that are looked at; of more examples, evenly spaced ones.
+MOST_SIMILARITIES: Final = 2**24
+#: A prior, normal in the logarithm, because a dozen texts don't tell the temperature. Chosen for the log loss on
+#: clinc150, trec, sst2 and ag_news at 2 to 32 texts a class.
+USUAL_TEMPERATURE: Final = 0.1
+SPREAD: Final = 0.5
+BOUNDS: Final = (math.log(0.005), math.log(5.0))
+
+Similarities = npt.NDArray[np.float64]
+Members = Sequence[npt.NDArray[np.int64]]
+
+
+def means(rows: Similarities, weights: npt.NDArray[np.float64], members: Members) -> Similarities:
+    """Return the weighted sums of groups of rows, `[num_groups, embedding_size]`; only their directions matter."""
+    return np.stack([weights[group] @ rows[group] for group in members])
+
+
+class Calibration:
+    """The similarities of examples to the means of their and of other classes, without themselves.
+
+    Args:
+        examples: The examples.
+    """
+
+    def __init__(self, examples: Examples) -> None:
+        count = len(examples.rows)
+        most = max(1, MOST_SIMILARITIES // len(examples.classes))
+        self._chosen = np.arange(min(count, most)) * count // min(count, most)
+        rows, members = examples.rows.astype(np.float64), examples.members()
+        self._targets, self._multi_label = examples.targets[self._chosen], examples.multi_label
+        self._empty = np.array([not len(group) for group in members])
+        self._inside = _left_out(rows, examples.weights, members, self._chosen)
+        if self._multi_label:
+            others = [np.flatnonzero(~column) for column in examples.targets.T]
+            self._outside = _left_out(rows, examples.weights, others, self._chosen)
+
+    def temperature(self) -> float:
+        """Return the temperature with the smallest log loss (its mode under the prior)."""
+        if self._multi_label:
+            gaps = np.where(self._targets, 1, -1) * (self._inside - self._outside)
+            gaps = gaps[np.isfinite(gaps)]
+            return _likeliest(lambda temperature: -float(log_expit(gaps / temperature).sum()))
+        similarities, own = self._inside[:, ~self._empty], (np.cumsum(~self._empty) - 1)[self._targets]
+        known = np.isfinite(similarities).all(axis=1)
+        similarities, own = similarities[known], own[known, None]
+        return _likeliest(
+            lambda temperature: -float(np.take_along_axis(log_softmax(similarities / temperature, 1), own, 1).sum())
+        )
+
+    def novelty_threshold(self, rate: float) -> float:
+        """Return the novelty that at most a share `rate` of new texts of the known classes exceeds.
+
+        Split conformal prediction's quantile: the promise holds on average over training sets, for texts that are
+        drawn as these were. Infinite if the examples are too few to promise it otherwise.
+        """
+        labelled = self._targets.any(axis=1) if self._multi_label else np.ones(len(self._targets), dtype=bool)
+        similarities = self._inside[labelled][:, ~self._empty]
+        similarities = similarities[np.isfinite(similarities).all(axis=1)]
+        novelties = np.sort(1 - similarities.max(axis=1, initial=-1))
+        place = math.ceil((1 - rate) * (len(novelties) + 1))
+        return float(novelties[place - 1]) if place <= len(novelties) else math.inf
+
+
+def _left_out(
+    rows: Similarities, weights: npt.NDArray[np.float64], members: Members, chosen: npt.NDArray[np.int64]
+) -> Similarities:
+    """Return the cosine of chosen rows and the mean of each group without them; NaN where nothing is left."""
+    sums = means(rows, weights, members)
+    similarities = rows[chosen] @ unit(sums).T
+    places = np.full(len(rows), -1)
+    places[chosen] = np.arange(len(chosen))
+    for column, group in enumerate(members):
+        asked = group[places[group] >= 0]
+        rest = unit(sums[column] - weights[asked, None] * rows[asked])
+        similarities[places[asked], column] = (rows[asked] * rest).sum(axis=1) if len(group) > 1 else np.nan
+        if not len(group):
+            similarities[:, column] = np.nan
+    return similarities
+
+
+def _likeliest(loss: Callable[[float], float]) -> float:
+    usual = math.log(USUAL_TEMPERATURE)
+    found = minimize_scalar(
+        lambda exponent: loss(math.exp(exponent)) + ((exponent - usual) / SPREAD) ** 2 / 2,
+        bounds=BOUNDS,
+        method="bounded",
+        options={"xatol": 1e-3},
+    )
+    return math.exp(float(found.x))
