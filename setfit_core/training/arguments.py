@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import Any, Final, Literal, TypeVar
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from setfit_core.embedding.precision import Precision, checked_precision
 from setfit_core.errors import ArgumentError
+from setfit_core.heads.weights import ClassWeight, checked_class_weight, checked_sample_weight
 from setfit_core.values import count, is_number, one_of, positive_integer, rate, seed_value
 
 SAMPLING_STRATEGIES: Final = ("oversampling", "undersampling", "unique")
@@ -72,6 +73,11 @@ class TrainingArguments:
         distance_metric: Distance of two embeddings for the batch triplet losses.
         margin: By how much a batch triplet loss wants the negative to be farther away than the positive.
         end_to_end: Whether the head phase trains the body along with the head.
+        class_weight: How much the texts of a label count in the head phase: `"balanced"` for the same sum of weights in
+            each label, or a mapping from labels to weights (1 for those it leaves out). A head that can't use weights
+            says in the log that it ignores them. The embedding phase balances its batches by itself.
+        sample_weight: How much each training text counts in the head phase, times the weight of its label: a number of
+            0 or more for each, in the order of the data.
         precision: In which precision the embedding phase multiplies matrices: `"float32"`, `"bfloat16"`, or `"auto"`
             for bfloat16 where the processor is faster with it. Weights are kept in float32.
         use_amp: Whether the embedding phase runs in mixed precision even where `"auto"` would not: bfloat16, or float16
@@ -116,6 +122,8 @@ class TrainingArguments:
     distance_metric: Callable[..., Any] = field(default=BatchHardTripletLossDistanceFunction.cosine_distance)
     margin: float = 0.25
     end_to_end: bool = False
+    class_weight: ClassWeight | None = None
+    sample_weight: Sequence[float] | None = None
     precision: Precision = "auto"
     use_amp: bool = False
     warmup_proportion: float = 0.1
@@ -162,6 +170,7 @@ class TrainingArguments:
             msg = f"warmup_proportion is {self.warmup_proportion!r}. It is a share of the steps: give 0.0 to 1.0."
             raise ArgumentError(msg)
         seed_value(self.seed)
+        self._check_weights()
         self._check_precision()
         self._check_loss()
         if self.load_best_model_at_end:
@@ -174,6 +183,11 @@ class TrainingArguments:
         if not callable(self.distance_metric):
             msg = f"distance_metric is {self.distance_metric!r}. Give a function of two batches of embeddings."
             raise ArgumentError(msg)
+
+    def _check_weights(self) -> None:
+        object.__setattr__(self, "class_weight", checked_class_weight(self.class_weight))
+        weights = checked_sample_weight(self.sample_weight)
+        object.__setattr__(self, "sample_weight", None if weights is None else tuple(weights.tolist()))
 
     def _check_precision(self) -> None:
         checked_precision(self.precision)

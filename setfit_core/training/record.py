@@ -47,6 +47,11 @@ def embedding_arguments(args: TrainingArguments, objective: Objective) -> dict[s
 def head_arguments(args: TrainingArguments, *, differentiable: bool) -> dict[str, Any]:
     """Return the arguments that decide what the head phase does, as JSON values: few for a head that has `fit`."""
     arguments: dict[str, Any] = {"max_length": args.max_length, "seed": args.seed}
+    if args.class_weight is not None:
+        balanced = args.class_weight == "balanced"
+        arguments["class_weight"] = "balanced" if balanced else "by label"
+    if args.sample_weight is not None:
+        arguments["sample_weight"] = "by text"
     if differentiable:
         arguments |= {
             "batch_size": args.classifier_batch_size,

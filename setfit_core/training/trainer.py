@@ -163,6 +163,8 @@ class Trainer:
             max_length=args.max_length,
             show_progress_bar=args.show_progress_bar,
             seed=args.seed,
+            class_weight=args.class_weight,
+            sample_weight=args.sample_weight,
         )
         self._trained_on = examples
         self._note(
@@ -224,7 +226,13 @@ class Trainer:
         if args.eval_strategy != "no" and evaluation is None:
             msg = f"eval_strategy is {args.eval_strategy!r}, but there is no eval_dataset. Pass one, or use 'no'."
             raise ArgumentError(msg)
-        codec, targets = self.model.validate(examples.texts, examples.labels, seed=args.seed)
+        codec, targets = self.model.validate(
+            examples.texts,
+            examples.labels,
+            seed=args.seed,
+            class_weight=args.class_weight,
+            sample_weight=args.sample_weight,
+        )
         columns = None if evaluation is None else codec.columns(evaluation.labels, number_unknown=True)
         if not any(parameter.requires_grad for parameter in self.model.model_body.parameters()):
             logger.info("The body is frozen: the embedding phase is left out.")
