@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,21 +21,28 @@ from setfit_core.labels import IntArray
 
 @dataclass(frozen=True)
 class FoldResult:
-    """A head that was trained on a fold, and what it says about the fold's test rows.
+    """What a head that was trained on a fold says about the fold's test rows.
 
     Attributes:
         fold: The fold.
-        held: The trained head.
         class_ids: Class ids `[m]`, or 0/1 indicators `[m, num_classes]`, for the `m` test rows.
         probabilities: Floats `[m, num_classes]`; None if the head gives none.
-        fit_seconds: How long the training took.
     """
 
     fold: Fold
-    held: HeldHead
     class_ids: IntArray
     probabilities: npt.NDArray[Any] | None
-    fit_seconds: float
+
+
+def trained_head(task: Task, build: Callable[[], HeldHead], training: HeadTraining) -> HeldHead:
+    """Build a head and train it on a task, as a model would.
+
+    Raises:
+        HeadError: If it can't be built or trained.
+    """
+    held = build()
+    fit_head(held.head, task.inputs, task.targets, training, weights=task.weights, texts=task.texts)
+    return held
 
 
 def cross_fit(
@@ -57,15 +63,14 @@ def cross_fit(
         HeadError: If a head can't be built or trained, or predicts against its contract.
     """
     for fold in folds:
-        held = build()
-        seconds = _train(held, task.part(fold.train), training)
+        held = trained_head(task.part(fold.train), build, training)
         adapter, asked = adapter_for(held.head), embeddings_for(held, task.part(fold.test))
         class_ids = adapter.class_ids(asked, task.codec)
         try:
             probabilities = adapter.probabilities(asked, task.codec)
         except NoProbabilitiesError:
             probabilities = None
-        yield FoldResult(fold, held, class_ids, probabilities, seconds)
+        yield FoldResult(fold, class_ids, probabilities)
 
 
 def out_of_fold_probabilities(
@@ -92,8 +97,7 @@ def out_of_fold_probabilities(
     rows: list[IntArray] = []
     probabilities: list[npt.NDArray[Any]] = []
     for fold in make_folds(task.targets, folds=folds, seed=seed):
-        held = build()
-        _train(held, task.part(fold.train), training)
+        held = trained_head(task.part(fold.train), build, training)
         asked = embeddings_for(held, task.part(fold.test))
         probabilities.append(adapter_for(held.head).probabilities(asked, task.codec))
         rows.append(fold.test)
@@ -104,10 +108,3 @@ def out_of_fold_probabilities(
 def embeddings_for(held: HeldHead, task: Task) -> Any:
     """Return the embeddings of a task as a head takes them: a tensor if it is differentiable, else an array."""
     return task.inputs.embeddings if held.differentiable else to_array(task.inputs.embeddings)
-
-
-def _train(held: HeldHead, task: Task, training: HeadTraining) -> float:
-    """Train a head in place, and return how many seconds it took."""
-    start = time.perf_counter()
-    fit_head(held.head, task.inputs, task.targets, training, weights=task.weights, texts=task.texts)
-    return time.perf_counter() - start

@@ -32,7 +32,7 @@ class Task:
         targets: Class ids `[n]`, or 0/1 indicators `[n, num_classes]`.
         strategy: One of `setfit_core.heads.multilabel.STRATEGIES`, or None for one label a text.
         texts: The texts, for heads that explain by them; None if they aren't known.
-        weights: How much each text counts in training, floats `[n]`; None for all alike.
+        weights: How much each text counts in training, floats `[n]` that are 1 on average; None for all alike.
     """
 
     inputs: FrozenInputs
@@ -64,8 +64,9 @@ class Task:
         return HeldHead(head, recipe, built_with).placed(device)
 
     def part(self, rows: IntArray) -> Task:
-        """Return some of the texts."""
+        """Return some of the texts; their weights are 1 on average again."""
         inputs, places = self.inputs, rows.tolist()
+        weights = None if self.weights is None else self.weights[rows]
         return Task(
             FrozenInputs(
                 inputs.embeddings[torch.from_numpy(rows).to(inputs.embeddings.device)],
@@ -75,7 +76,7 @@ class Task:
             self.targets[rows],
             self.strategy,
             None if self.texts is None else [self.texts[row] for row in places],
-            None if self.weights is None else self.weights[rows],
+            None if weights is None else weights / weights.mean(),
         )
 
 
