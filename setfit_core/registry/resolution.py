@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 #: gives no head any priority.
 KNOWN_HEADS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "catboost": "setfit-head-catboost",
+        "knn": "setfit-head-knn",
+        "lightgbm": "setfit-head-lightgbm",
         "linear": "setfit-head-linear",
         "logistic": "setfit-head-logistic",
+        "mlp": "setfit-head-mlp",
+        "prototype": "setfit-head-prototype",
         "xgboost": "setfit-head-xgboost",
     }
 )
