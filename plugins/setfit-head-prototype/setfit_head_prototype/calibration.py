@@ -87,15 +87,15 @@ def _left_out(
 ) -> Similarities:
     """Return the cosine of chosen rows and the mean of each group without them; NaN where nothing is left."""
     sums = means(rows, weights, members)
-    similarities = rows[chosen] @ unit(sums).T
+    similarities: Similarities = rows[chosen] @ unit(sums).T
     places = np.full(len(rows), -1)
     places[chosen] = np.arange(len(chosen))
     for column, group in enumerate(members):
+        if not len(group):
+            similarities[:, column] = np.nan
         asked = group[places[group] >= 0]
         rest = unit(sums[column] - weights[asked, None] * rows[asked])
         similarities[places[asked], column] = (rows[asked] * rest).sum(axis=1) if len(group) > 1 else np.nan
-        if not len(group):
-            similarities[:, column] = np.nan
     return similarities
 
 

@@ -83,7 +83,7 @@ class Examples:
         So the order of batches doesn't matter, and the copy of an example doesn't tell what is known without it.
 
         Raises:
-            ValueError: The sum of the weights is not finite.
+            ValueError: The weights are too large for their sum.
         """
         # Big-endian integers are in the same order as their bytes.
         targets = np.ascontiguousarray(self.targets if self.multi_label else self.targets.astype(">i8"))
@@ -91,7 +91,7 @@ class Examples:
         whole = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()
         _, first, places = np.unique(whole, return_index=True, return_inverse=True)
         weights = np.bincount(places.ravel(), self.weights).astype(np.float64)
-        if not weights.sum() <= MOST_WEIGHT:
+        if weights.max() > MOST_WEIGHT / len(weights):
             raise ValueError("The weights of the examples are too large to be added up. Divide them by their mean.")
         return Examples(self.rows[first], weights, self.targets[first], self.classes)
 

@@ -1,0 +1,254 @@
+import subprocess
+import sys
+from importlib.metadata import entry_points, requires
+
+import numpy as np
+import pluggy
+import pytest
+from setfit_head_prototype import PrototypeHead
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import log_loss
+
+
+def require_same(one, other, embeddings):
+    """Compare all that two heads answer, up to the rounding of sums."""
+    assert [*map(repr, one.classes_.tolist())] == [*map(repr, other.classes_.tolist())]
+    for method in ("predict_proba", "novelty"):
+        np.testing.assert_allclose(getattr(one, method)(embeddings), getattr(other, method)(embeddings), rtol=1e-9)
+    assert one.temperature_ == pytest.approx(other.temperature_, rel=1e-9)
+    assert one.novelty_threshold_ == pytest.approx(other.novelty_threshold_, rel=1e-9)
+
+
+# The package
+
+
+def test_the_entry_point_leads_to_a_module_whose_hook_gives_the_class():
+    (point,) = entry_points(group="setfit.heads", name="prototype")
+    manager = pluggy.PluginManager("setfit")
+    manager.register(point.load())
+    assert manager.hook.setfit_head_factory() == [PrototypeHead]
+
+
+def test_it_neither_imports_nor_requires_the_core():
+    assert not [line for line in requires("setfit-head-prototype") if line.startswith("setfit")]
+    code = (
+        "import sys, setfit_head_prototype\n"
+        "assert not {'numpy', 'scipy', 'sklearn', 'safetensors'} & sys.modules.keys()\n"
+        "setfit_head_prototype.PrototypeHead().fit([[0, 1], [1, 0]], ['a', 'b'])\n"
+        "assert not {'torch', 'setfit_core'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Probabilities
+
+
+def test_probabilities_are_the_softmax_of_the_cosine_over_the_temperature():
+    head = PrototypeHead(temperature=0.5).fit([[4, 0], [0, 1], [0, 9]], ["x", "y", "y"])
+    odds = np.exp((np.cos(0.3) - np.sin(0.3)) / 0.5)
+    found = head.predict_proba([[7 * np.cos(0.3), 7 * np.sin(0.3)]])
+    np.testing.assert_allclose(found, [[odds / (odds + 1), 1 / (odds + 1)]], rtol=1e-6)
+    assert head.predict([[1, 2]]).tolist() == ["y"]
+
+
+@pytest.mark.parametrize("noise", [0.4, 0.8])
+def test_the_automatic_temperature_is_near_the_best_one_for_unseen_texts(problem, noise):
+    embeddings, ids = problem(5, 200, noise=noise)
+    head = PrototypeHead().fit(embeddings[::4], ids[::4])
+    unseen, labels = np.delete(embeddings, np.s_[::4], axis=0), np.delete(ids, np.s_[::4])
+
+    def loss(temperature):
+        other = PrototypeHead(temperature).fit(embeddings[::4], ids[::4])
+        return log_loss(labels, other.predict_proba(unseen))
+
+    assert loss(head.temperature_) < 1.01 * min(map(loss, np.geomspace(0.02, 2, 25)))
+
+
+def test_examples_that_tell_nothing_leave_the_usual_temperature():
+    head = PrototypeHead().fit(np.eye(3), [0, 1, 2])
+    assert head.temperature_ == pytest.approx(0.1, rel=1e-2)
+
+
+def test_zeros_and_numbers_of_any_size_have_probabilities(problem):
+    embeddings, ids = problem()
+    head = PrototypeHead().fit([*embeddings, np.zeros(8)], [*ids, 0])
+    expected = head.predict_proba(embeddings)
+    for scale in (1e-300, 1e300):
+        np.testing.assert_allclose(head.predict_proba(embeddings * np.float64(scale)), expected)
+    np.testing.assert_allclose(head.predict_proba(np.zeros((1, 8))), np.full((1, 3), 1 / 3))
+    sharp = PrototypeHead(temperature=5e-324).fit(embeddings, ids)
+    np.testing.assert_array_equal(sharp.predict_proba(embeddings).max(axis=1), 1)
+
+
+# Learning further
+
+
+@pytest.mark.parametrize("batches", [2, 5, 36])
+def test_partial_fit_in_any_order_is_fit_on_everything(problem, batches):
+    embeddings, ids = problem()
+    weights = np.random.default_rng(1).uniform(0.5, 2, len(ids))
+    whole = PrototypeHead().fit(embeddings, ids, weights)
+    order = np.random.default_rng(2).permutation(len(ids))
+    head = PrototypeHead()
+    for part in np.array_split(order, batches):
+        head.partial_fit(embeddings[part], np.array(ids)[part], sample_weight=weights[part])
+    require_same(head, whole, embeddings)
+
+
+def test_a_new_class_takes_its_place_among_the_sorted_ones(problem):
+    embeddings, ids = problem()
+    names = np.array(["b", "c", "a"])[ids]
+    head = PrototypeHead().fit(embeddings[:24], names[:24])
+    assert head.classes_.tolist() == ["b", "c"]
+    head.partial_fit(embeddings[24:], names[24:])
+    require_same(head, PrototypeHead().fit(embeddings, names), embeddings)
+    assert (head.predict(embeddings) == names).mean() > 0.8
+
+
+def test_a_class_that_is_only_named_has_a_column_of_zeros(problem):
+    embeddings, ids = problem()
+    head = PrototypeHead().partial_fit(embeddings, ids, classes=[2, 7, 1, 0])
+    assert head.classes_.tolist() == [0, 1, 2, 7]
+    probabilities = head.predict_proba(embeddings)
+    assert not probabilities[:, 3].any()
+    np.testing.assert_allclose(probabilities[:, :3], PrototypeHead().fit(embeddings, ids).predict_proba(embeddings))
+    head.partial_fit(-embeddings[:1], [7])
+    assert head.predict(-embeddings[:1]) == 7
+
+
+def test_fit_forgets(problem):
+    embeddings, ids = problem()
+    head = PrototypeHead().fit(embeddings[:, :4], np.eye(3, dtype=int)[ids]).fit(embeddings, ids)
+    require_same(head, PrototypeHead().fit(embeddings, ids), embeddings)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["0", "1"], "of the type str, but those before were of the type int"),
+        ([[0, 1], [1, 0]], "rows of 2, but those before were one a text"),
+        ([0, None], "they hold NoneType, int"),
+        ([0.5, 1.0], "fractions"),
+        ([0], "2 embeddings but 1 labels"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_and_change_nothing(problem, labels, said):
+    embeddings, ids = problem()
+    head = PrototypeHead().fit(embeddings, ids)
+    with pytest.raises(ValueError, match=said):
+        head.partial_fit(embeddings[:2], labels)
+    require_same(head, PrototypeHead().fit(embeddings, ids), embeddings)
+
+
+def test_embeddings_and_weights_that_do_not_fit_are_refused(problem):
+    embeddings, ids = problem()
+    head = PrototypeHead().fit(embeddings, ids)
+    with pytest.raises(ValueError, match="have 7 columns, but those before had 8"):
+        head.partial_fit(embeddings[:, :7], ids)
+    with pytest.raises(ValueError, match="no embeddings"):
+        head.partial_fit(embeddings[:0], [], classes=[0])
+    for weights in (np.zeros(36), np.full(36, -1.0), np.full(36, np.nan), np.ones(35)):
+        with pytest.raises(ValueError, match="sample_weight must be 36 numbers"):
+            head.fit(embeddings, ids, weights)
+    with pytest.raises(ValueError, match="too large to be added up"):
+        head.fit(embeddings, ids, np.full(36, 1e307))
+
+
+@pytest.mark.parametrize("params", [{"temperature": 0}, {"temperature": "cold"}, {"false_rejection_rate": 1.0}])
+def test_parameters_without_meaning_are_refused(problem, params):
+    with pytest.raises(ValueError, match=next(iter(params))):
+        PrototypeHead(**params).fit(*problem())
+
+
+def test_weights_are_repetitions(problem):
+    embeddings, ids = problem()
+    counts = np.arange(36) % 4  # some not at all
+    repeated = PrototypeHead().fit(np.repeat(embeddings, counts, axis=0), np.repeat(ids, counts))
+    require_same(PrototypeHead().fit(embeddings, ids, counts), repeated, embeddings)
+
+
+@pytest.mark.parametrize("names", [["", "a", "a\0"], [-(2**70), 0, 7], [0.0, 2.0, 5.0], [False, True]])
+def test_labels_of_any_kind_come_back(problem, names):
+    embeddings, ids = problem(len(names), noise=0.05)
+    labels = [names[number] for number in ids][::-1]
+    head = PrototypeHead().fit(embeddings[::-1], labels)
+    assert [*map(repr, head.predict(embeddings[::-1]).tolist())] == [*map(repr, labels)]
+
+
+# Several labels a text
+
+
+def test_each_label_is_a_choice_between_the_texts_with_it_and_those_without(problem):
+    embeddings, ids = problem(4, 30)
+    rows = np.array([[0, 0, 1, 0, 1], [1, 0, 1, 0, 1], [0, 1, 1, 0, 1], [1, 1, 0, 0, 1]])[ids]
+    head = PrototypeHead(temperature=0.2).fit(embeddings, rows)
+    probabilities = head.predict_proba(embeddings)
+    for label in range(3):
+        alone = PrototypeHead(temperature=0.2).fit(embeddings, rows[:, label])
+        np.testing.assert_allclose(probabilities[:, label], alone.predict_proba(embeddings)[:, 1])
+    assert not probabilities[:, 3].any()  # no text has it
+    assert (probabilities[:, 4] == 1).all()  # all have it
+    np.testing.assert_array_equal(head.predict(embeddings), probabilities > 0.5)
+
+
+def test_partial_fit_learns_rows_too(problem):
+    embeddings, ids = problem(4, 30)
+    rows = np.array([[0, 0, 0], [1, 0, 1], [0, 1, 1], [1, 1, 0]])[ids]
+    head = PrototypeHead()
+    for part in np.array_split(np.random.default_rng(0).permutation(120), 4):
+        head.partial_fit(embeddings[part], rows[part].tolist(), classes=[0, 1, 2])
+    require_same(head, PrototypeHead().fit(embeddings, rows), embeddings)
+    with pytest.raises(ValueError, match="rows of 2, but those before were rows of 3"):
+        head.partial_fit(embeddings, rows[:, :2])
+    for wrong in (rows + 1, [[0, 1], [1]], rows[:, :0]):
+        with pytest.raises(ValueError, match="rows of 0 and 1"):
+            head.fit(embeddings[: len(wrong)], wrong)
+
+
+# None of these
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2])
+@pytest.mark.parametrize("several", [False, True])
+def test_as_many_texts_of_known_classes_are_rejected_as_promised(problem, rate, several):
+    rejected = []
+    for seed in range(20):
+        embeddings, ids = problem(4, 520, size=16, seed=seed)
+        labels = np.eye(4, dtype=int)[ids] if several else np.array(ids)
+        known = np.arange(len(ids)) % 520 < 20
+        head = PrototypeHead(false_rejection_rate=rate).fit(embeddings[known], labels[known])
+        rejected.append(1 - head.is_known(embeddings[~known]).mean())
+    assert 0.6 * rate < np.mean(rejected) < 1.15 * rate
+
+
+def test_other_directions_are_novel(problem):
+    embeddings, ids = problem(4, 20, size=16, noise=0.1)
+    head = PrototypeHead().fit(embeddings, ids)
+    stranger = problem(16, 20, size=16, noise=0.1)[0][80:]  # the same four directions, and twelve others
+    assert not head.is_known(stranger).any()
+    assert head.novelty(stranger).min() > head.novelty_threshold_ > np.median(head.novelty(embeddings))
+    assert set(head.predict(stranger)) <= {0, 1, 2, 3}
+
+
+def test_too_few_examples_reject_nothing(problem):
+    embeddings, ids = problem(2, 9)
+    head = PrototypeHead(false_rejection_rate=0.05).fit(embeddings, ids)  # of 18 texts none is one in twenty
+    stranger = -embeddings.sum(axis=0, keepdims=True)
+    assert head.is_known(stranger)
+    assert not head.set_params(false_rejection_rate=0.06).fit(embeddings, ids).is_known(stranger)
+    assert head.set_params(false_rejection_rate=0).fit(embeddings, ids).is_known(stranger)
+
+
+def test_a_single_example_and_copies_of_one_do_not_calibrate(problem):
+    embeddings, ids = problem(2, 30)
+    plain = PrototypeHead().fit(embeddings, ids)
+    single = -embeddings.sum(axis=0)
+    head = PrototypeHead().fit([*embeddings, single, single], [*ids, 2, 2])
+    assert head.novelty_threshold_ == pytest.approx(plain.novelty_threshold_)
+    assert head.is_known([single]).all()
+
+
+def test_an_unfitted_head_says_so():
+    for method in ("predict", "predict_proba", "novelty", "is_known"):
+        with pytest.raises(NotFittedError):
+            getattr(PrototypeHead(), method)(np.eye(2))
