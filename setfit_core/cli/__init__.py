@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setfit_core import __version__
-from setfit_core.cli import check, convert, doctor, heads, info, new_head
+from setfit_core.cli import check, convert, heads, new_head
 from setfit_core.cli.options import DebugOption, Session
 from setfit_core.errors import SetFitError
 
@@ -24,13 +24,10 @@ __all__ = ["app", "main"]
 # Help and usage errors are plain text, the same in a terminal, a pipe and the documentation.
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("heads")(heads.heads)
-app.command("info")(info.info)
-app.command("doctor")(doctor.doctor)
+app.add_typer(heads.app, name="heads")
 app.command("check")(check.check)
 app.command("new-head")(new_head.new_head)
 app.command("convert")(convert.convert)
@@ -43,22 +40,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments after the program's name; None takes them from `sys.argv`.
 
     Returns:
-        1 after an error of setfit-core, whose message goes to stderr.
+        1 after an error, of which stderr has one line.
 
     Raises:
-        SystemExit: In all other cases: status 0 when the command has done its work, 2 if it was called wrongly.
+        SystemExit: In all other cases: status 0 when the command has done its work, 2 if it was called wrongly, 130
+            if it was interrupted.
     """
     session = Session()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             app(args=None if arguments is None else list(arguments), prog_name="setfit-core", obj=session)
-    except SetFitError as error:
+    except Exception as error:
         if session.debug:
             raise
-        typer.echo(f"Error: {error}", err=True)
+        typer.echo(f"Error: {_told(error)}", err=True)
         return 1
     return 0
+
+
+def _told(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    if isinstance(error, SetFitError):
+        return said
+    name = type(error).__name__
+    return f"{name}: {said.rstrip('.')}. That is a bug, here or in a plugin: run again with --debug for the traceback."
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from setfit_core.cli.options import DebugOption
+from setfit_core.cli.config_file import ConfigOption
+from setfit_core.cli.options import DebugOption, complete_head, pairs
+from setfit_core.cli.screen import is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping
 
     from setfit_core.testing import Report
 
@@ -34,6 +36,7 @@ def check(
             metavar="TARGET",
             help="An installed head, NAME or DISTRIBUTION:NAME, or package.module:Class, also from this directory.",
             show_default=False,
+            autocompletion=complete_head,
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
@@ -70,9 +73,10 @@ def check(
             help="What the head can do beyond its contract, where its class has no setfit_head; may be repeated.",
         ),
     ] = None,
+    _config: ConfigOption = None,
     _debug: DebugOption = False,
 ) -> None:
-    """Check that a head keeps its contract, and tell how to mend it if not.
+    """Check that a head keeps its contract, or tell how to mend it.
 
     The exit status is 0 if it does, 1 if it does not or can't be found, and 2 if the command was called wrongly.
     """
@@ -80,12 +84,12 @@ def check(
         raise typer.BadParameter("it excludes --markdown. Give one of the two.", param_hint="--json")
     if badge is not None:
         _check_place(badge)
-    expected_failures = _pairs(expect_failure or (), "--expect-failure", "ID=REASON")
-    capabilities = None if declare is None else _capabilities(_pairs(declare, "--declare", "KEY=VALUE"))
+    expected_failures = pairs(expect_failure or (), "--expect-failure", "ID=REASON")
+    capabilities = None if declare is None else _capabilities(pairs(declare, "--declare", "KEY=VALUE"))
     _require_extra()
     _check_ids(only or (), "--only", suite_version)
     _check_ids(expected_failures, "--expect-failure", suite_version)
-    if _is_terminal(sys.stderr):
+    if is_terminal(sys.stderr):
         typer.echo(f"Checking {target} ...", err=True)
 
     from setfit_core.errors import ArgumentError
@@ -129,18 +133,6 @@ def _check_place(badge: Path) -> None:
     else:
         return
     raise typer.BadParameter(problem, param_hint="--badge")
-
-
-def _pairs(given: Sequence[str], option: str, form: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in given:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not (name and equals and value):
-            raise typer.BadParameter(f"{text!r} is not of the form {form}.", param_hint=option)
-        if name in pairs:
-            raise typer.BadParameter(f"{name!r} is given twice.", param_hint=option)
-        pairs[name] = value
-    return pairs
 
 
 def _capabilities(pairs: Mapping[str, str]) -> Mapping[str, Any]:
@@ -222,10 +214,6 @@ def _nothing_printed() -> Iterator[None]:
 # What is printed
 
 
-def _is_terminal(stream: Any) -> bool:
-    return stream is not None and stream.isatty()  # there is no stream if the caller has closed it
-
-
 def _print(text: str) -> None:
     """Print text, with what stdout can't encode as escapes: it may hold anything that a head says."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
@@ -235,7 +223,7 @@ def _print(text: str) -> None:
 def _print_text(report: Report) -> None:
     from setfit_core.testing.rendering import as_lines
 
-    if "NO_COLOR" in os.environ or not _is_terminal(sys.stdout):
+    if "NO_COLOR" in os.environ or not is_terminal(sys.stdout):
         _print(str(report))
         return
     for text, style in as_lines(report):

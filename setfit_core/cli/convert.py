@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from setfit_core.cli.config_file import ConfigOption
 from setfit_core.cli.options import DebugOption
 
 _SHOWN = 3
@@ -32,9 +33,13 @@ def convert(
             help="Unpickle a head of setfit that can't be read otherwise. This runs the code its author put in.",
         ),
     ] = False,
+    _config: ConfigOption = None,
     _debug: DebugOption = False,
 ) -> None:
-    """Convert a model that setfit saved, or an earlier version of this library; OLD stays as it is."""
+    """Convert a model of setfit, or of an earlier version.
+
+    OLD stays as it is.
+    """
     from setfit_core.errors import PersistenceError
 
     if new.exists() and (not new.is_dir() or any(new.iterdir())):

@@ -1,4 +1,4 @@
-"""`setfit-core doctor`: load every installed head, each in a process of its own, and say how it went."""
+"""`setfit-core heads doctor`: load every installed head, each in a process of its own, and say how it went."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from setfit_core.cli.config_file import ConfigOption
 from setfit_core.cli.options import DebugOption
-from setfit_core.cli.tables import print_table
+from setfit_core.cli.screen import print_table
 
 if TYPE_CHECKING:
     from setfit_core.registry.diagnosis import Diagnosis
 
-_COLUMNS = ("name", "distribution", "version", "status", "seconds", "exit code")
+_COLUMNS = ("name", "distribution", "version", "status", "contract", "import seconds", "exit code")
 
 
 def doctor(
@@ -21,9 +22,13 @@ def doctor(
     time_limit: Annotated[
         float, typer.Option("--time-limit", min=1, help="Seconds after which a head is given up.")
     ] = 120,
+    _config: ConfigOption = None,
     _debug: DebugOption = False,
 ) -> None:
-    """Load each installed head in a process of its own; exit status 1 if one of them has a problem."""
+    """Load each head in a process of its own, and tell how it went.
+
+    The exit status is 1 if one of them has a problem.
+    """
     from setfit_core.registry import list_heads
     from setfit_core.registry.diagnosis import diagnose
 
@@ -43,7 +48,8 @@ def _row(diagnosis: Diagnosis) -> tuple[str, ...]:
     info = diagnosis.info
     seconds = "-" if diagnosis.seconds is None else f"{diagnosis.seconds:.2f}"
     exit_code = "-" if diagnosis.exit_code is None else str(diagnosis.exit_code)
-    return info.name, info.distribution, info.version or "-", diagnosis.status, seconds, exit_code
+    contract = diagnosis.contract or "-"
+    return info.name, info.distribution, info.version or "-", diagnosis.status, contract, seconds, exit_code
 
 
 def _as_json(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -53,6 +59,7 @@ def _as_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "distribution": info.distribution,
         "version": info.version,
         "status": diagnosis.status,
+        "contract": diagnosis.contract,
         "message": diagnosis.message,
         "seconds": diagnosis.seconds,
         "exit_code": diagnosis.exit_code,

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from setfit_core.cli.config_file import ConfigOption
+from setfit_core.cli.doctor import doctor
+from setfit_core.cli.info import info
 from setfit_core.cli.options import DebugOption
-from setfit_core.cli.tables import print_table
+from setfit_core.cli.screen import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,30 +25,41 @@ _NOTHING = (
     "wheels, install one with: pip install --no-index --find-links FOLDER setfit-head-logistic"
 )
 
+app = typer.Typer(rich_markup_mode=None)
+app.command("info")(info)
+app.command("doctor")(doctor)
 
+
+@app.callback(invoke_without_command=True)
 def heads(
+    context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of a table.")] = False,
+    _config: ConfigOption = None,
     _debug: DebugOption = False,
 ) -> None:
-    """List the installed heads; none of them is imported."""
+    """List the installed heads; tell about one; try them all."""
+    if context.invoked_subcommand is not None:
+        if as_json:
+            raise typer.BadParameter(f"write it behind {context.invoked_subcommand}.", param_hint="--json")
+        return
     from setfit_core.registry import list_heads
 
     found = list_heads()
     if as_json:
-        typer.echo(json.dumps([_as_json(info) for info in found], indent=2))
+        typer.echo(json.dumps([_as_json(head) for head in found], indent=2))
     elif found:
         _print_table(found)
     else:
         typer.echo(_NOTHING)
 
 
-def _as_json(info: HeadInfo) -> dict[str, Any]:
-    return {field: getattr(info, field) for field in _FIELDS}
+def _as_json(head: HeadInfo) -> dict[str, Any]:
+    return {field: getattr(head, field) for field in _FIELDS}
 
 
 def _print_table(found: Sequence[HeadInfo]) -> None:
-    rows = [(info.name, info.distribution, info.version or "-", info.target, info.status) for info in found]
+    rows = [(head.name, head.distribution, head.version or "-", head.target, head.status) for head in found]
     print_table(_COLUMNS, rows, status="status", good="available")
-    for info in found:
-        if info.status != "available":
-            typer.echo(f"\n{' '.join(str(info.error()).split())}")
+    for head in found:
+        if head.status != "available":
+            typer.echo(f"\n{' '.join(str(head.error()).split())}")

@@ -1,4 +1,4 @@
-"""`setfit-core info`: everything about one installed head."""
+"""`setfit-core heads info`: everything about one installed head."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from setfit_core.cli.options import DebugOption
+from setfit_core.cli.config_file import ConfigOption
+from setfit_core.cli.options import DebugOption, complete_head
 
 if TYPE_CHECKING:
     from setfit_core.registry import LoadedHead
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="An installed head, NAME or DISTRIBUTION:NAME.")],
+    name: Annotated[
+        str, typer.Argument(help="An installed head, NAME or DISTRIBUTION:NAME.", autocompletion=complete_head)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of lines.")] = False,
+    _config: ConfigOption = None,
     _debug: DebugOption = False,
 ) -> None:
-    """Show where a head comes from, what it is, and which parameters it takes; this one head is loaded."""
+    """Show what a head is and which parameters it takes; it is loaded."""
     from setfit_core.registry import get_head
 
     told = _described(get_head(name))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from setfit_core.cli.config_file import ConfigOption
 from setfit_core.cli.options import DebugOption
 
 
@@ -32,9 +33,10 @@ def new_head(
             "--author", metavar="AUTHOR", help="The author that pyproject.toml names.", callback=_checked_author
         ),
     ] = None,
+    _config: ConfigOption = None,
     _debug: DebugOption = False,
 ) -> None:
-    """Write the package of a new head: a head that works, its tests, CI, licence."""
+    """Write the package of a new head, which works as it is."""
     from setfit_core.errors import ArgumentError
     from setfit_core.registry import list_heads
     from setfit_core.scaffold import HeadNames, write_package

@@ -44,6 +44,8 @@ class Diagnosis:
         message: What is wrong and what to do; empty if nothing is.
         seconds: Processor seconds that loading it took; None if it wasn't loaded to the end.
         exit_code: How its process ended, a negative number for a signal; None if there was none, or it was stopped.
+        contract: The contract that its class keeps; None if it wasn't loaded, or if a function builds it, which shows
+            only when it is built.
     """
 
     info: HeadInfo
@@ -51,6 +53,7 @@ class Diagnosis:
     message: str = ""
     seconds: float | None = None
     exit_code: int | None = None
+    contract: str | None = None
 
 
 def diagnose(heads: Iterable[HeadInfo], *, time_limit: float) -> Iterator[Diagnosis]:
@@ -72,17 +75,19 @@ def load_and_tell(name: str, result: str) -> None:
     registry = HeadRegistry()
     registry.heads()  # the scan isn't the head's fault
     start = time.process_time()
-    told: dict[str, Any] = {"status": "ok", "message": ""}
+    told: dict[str, Any] = {"status": "ok", "message": "", "contract": None}
     try:
         factory = registry.get(name).factory
         if isinstance(factory, type):
-            check_contract(factory).raise_for_problems()
+            report = check_contract(factory)
+            report.raise_for_problems()
+            told["contract"] = report.contract
     except HeadError as error:
         kinds: dict[type, Health] = {
             NonConformingHeadError: "non-conforming",
             IncompatibleHeadError: "incompatible",
         }
-        told = {"status": kinds.get(type(error), "broken"), "message": str(error)}
+        told |= {"status": kinds.get(type(error), "broken"), "message": str(error)}
     told["seconds"] = time.process_time() - start
     Path(result).write_text(json.dumps(told), encoding="utf-8")
 
@@ -111,7 +116,7 @@ def _loaded_in_child(info: HeadInfo, time_limit: float) -> Diagnosis:
             told = json.loads(result.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return _crashed(info, child)
-    return Diagnosis(info, told["status"], told["message"], told["seconds"], child.returncode)
+    return Diagnosis(info, told["status"], told["message"], told["seconds"], child.returncode, told["contract"])
 
 
 def _crashed(info: HeadInfo, child: subprocess.CompletedProcess[bytes]) -> Diagnosis:

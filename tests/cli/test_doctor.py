@@ -1,4 +1,4 @@
-"""`setfit-core doctor` and `setfit-core info`."""
+"""`setfit-core heads doctor` and `setfit-core heads info`."""
 
 import json
 
@@ -24,7 +24,7 @@ def doctor(run, make_distribution):
     def doctor(source, *arguments, **variables):
         path = make_distribution("made-up", {"made-up-head": "plugin_module:Head"}, source=source)
         variables = {"SETFIT_HEADS_ALLOW": "made-up:*", **variables}
-        done = run("doctor", "--json", *arguments, PYTHONPATH=path, **variables)
+        done = run("heads", "doctor", "--json", *arguments, PYTHONPATH=path, **variables)
         told = {entry["name"]: entry for entry in json.loads(done.stdout)}
         return done.returncode, told["made-up-head"]
 
@@ -40,6 +40,7 @@ def test_a_head_that_loads_is_fine(doctor):
         "distribution": "made-up",
         "version": "1.0",
         "status": "ok",
+        "contract": "non-differentiable",
         "message": "",
         "exit_code": 0,
     }
@@ -88,19 +89,30 @@ def test_a_head_that_is_switched_off_is_not_loaded_and_no_problem(doctor):
 
 def test_the_table_has_a_row_a_head_and_the_messages_below(run, make_distribution):
     path = make_distribution("made-up", {"made-up-head": "plugin_module:Head"}, source="raise RuntimeError('unwell')")
-    done = run("doctor", PYTHONPATH=path, SETFIT_HEADS_ALLOW="logistic,made-up-head")
+    done = run("heads", "doctor", PYTHONPATH=path, SETFIT_HEADS_ALLOW="logistic,made-up-head")
     assert done.returncode == 1
     header, *rows = done.stdout.split("\n\n")[0].splitlines()
-    assert header.split() == ["name", "distribution", "version", "status", "seconds", "exit", "code"]
+    assert header.split() == [
+        "name",
+        "distribution",
+        "version",
+        "status",
+        "contract",
+        "import",
+        "seconds",
+        "exit",
+        "code",
+    ]
     status = {row.split()[0]: row.split()[3] for row in rows}
     assert status["logistic"] == "ok"
     assert status["made-up-head"] == "broken"
+    assert {row.split()[0]: row.split()[4] for row in rows}["logistic"] == "non-differentiable"
     assert "RuntimeError: unwell" in done.stdout.split("\n\n", 1)[1]
 
 
 def test_info_tells_what_a_head_is_and_which_parameters_it_takes(run, make_distribution):
     path = make_distribution("made-up", {"made-up-head": "plugin_module:Head"}, version="2.5", source=GOOD)
-    done = run("info", "made-up-head", "--json", PYTHONPATH=path)
+    done = run("heads", "info", "made-up-head", "--json", PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "name": "made-up-head",
@@ -113,7 +125,7 @@ def test_info_tells_what_a_head_is_and_which_parameters_it_takes(run, make_distr
         "capabilities": {"api": 1, "multi_label": False},
         "parameters": {"size": "", "depth": "3", "**more": ""},
     }
-    done = run("info", "made-up:made-up-head", PYTHONPATH=path)
+    done = run("heads", "info", "made-up:made-up-head", PYTHONPATH=path)
     assert "contract      non-differentiable\n" in done.stdout
     assert "parameters    size\n              depth=3\n              **more\n" in done.stdout
 
@@ -121,11 +133,11 @@ def test_info_tells_what_a_head_is_and_which_parameters_it_takes(run, make_distr
 def test_info_of_a_head_behind_a_function_tells_what_is_known(run, make_distribution):
     source = "def make(depth=2):\n    raise AssertionError('info builds nothing')\n"
     path = make_distribution("made-up", {"made-up-head": "plugin_module:make"}, source=source)
-    told = json.loads(run("info", "made-up-head", "--json", PYTHONPATH=path).stdout)
+    told = json.loads(run("heads", "info", "made-up-head", "--json", PYTHONPATH=path).stdout)
     assert (told["contract"], told["capabilities"], told["parameters"]) == (None, None, {"depth": "2"})
 
 
 def test_info_of_an_unknown_head_is_an_error(run):
-    done = run("info", "logistics")
+    done = run("heads", "info", "logistics")
     assert done.returncode == 1
     assert "Did you mean 'logistic'" in done.stderr

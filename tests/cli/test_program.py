@@ -50,7 +50,8 @@ def test_without_arguments_the_help_is_shown(run):
     [
         (("hed",), "No such command 'hed'"),
         (("heads", "--jsn"), "No such option"),
-        (("heads", "extra"), "unexpected extra argument"),
+        (("heads", "extra"), "No such command 'extra'"),
+        (("heads", "--json", "info", "linear"), "write it behind info"),
         (("--nope",), "No such option"),
     ],
 )

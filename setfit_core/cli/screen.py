@@ -1,9 +1,9 @@
-"""Tables on stdout: for eyes in a terminal, aligned columns in a pipe."""
+"""What is shown: tables on stdout, progress on stderr; for eyes in a terminal, plain in a pipe."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, status: str, good: str) -> None:
+def is_terminal(stream: Any) -> bool:
+    """Tell whether a stream is a terminal; there is none if the caller has closed it."""
+    return stream is not None and stream.isatty()
+
+
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, status: str | None = None, good: str = ""
+) -> None:
     """Print rows under their titles.
 
     Args:
@@ -20,13 +27,20 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, status
         status: The column that is coloured in a terminal.
         good: Its value that is good news.
     """
-    if sys.stdout.isatty():
-        _print_for_eyes(columns, rows, columns.index(status), good)
+    if is_terminal(sys.stdout):
+        _print_for_eyes(columns, rows, None if status is None else columns.index(status), good)
     else:
         _print_plain([columns, *rows])
 
 
-def _print_for_eyes(columns: Sequence[str], rows: Sequence[Sequence[str]], coloured: int, good: str) -> None:
+def progress(unit: str) -> Any:
+    """Return a bar of tqdm on stderr that counts what has no known total; silent outside a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(unit=f" {unit}", file=sys.stderr, disable=not is_terminal(sys.stderr))
+
+
+def _print_for_eyes(columns: Sequence[str], rows: Sequence[Sequence[str]], coloured: int | None, good: str) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -36,7 +50,7 @@ def _print_for_eyes(columns: Sequence[str], rows: Sequence[Sequence[str]], colou
     for title in columns:
         table.add_column(title, overflow="fold")
     for row in rows:
-        style = "green" if row[coloured] == good else "red"
+        style = "" if coloured is None else "green" if row[coloured] == good else "red"
         table.add_row(*(Text(cell, style=style if index == coloured else "") for index, cell in enumerate(row)))
     Console().print(table)
 
