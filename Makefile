@@ -1,8 +1,9 @@
-# Targets: install, demo, test, test-fast, matrix, bench, bench-short, bench-memory, lint, fix, clean.
+# Targets: install, demo, test, test-fast, downstream, matrix, bench, bench-short, bench-memory, lint, fix, clean.
 #
 # Variables:
 #   DATA      the folder of the data sets, for the benchmarks (default: $SETFIT_CORE_DATA)
 #   SETFIT_PYTHON  an interpreter that has setfit, for the benchmarks (default: they make .bench-venv)
+#   HEADS     the heads that `make downstream` tries (default: all of downstream/recipes.toml)
 #   BENCH     more options for the benchmarks, such as BENCH="--cells sst2:8 --seeds 1"
 #   PYTHON    the interpreter that makes the environment (default: python3)
 #   TORCH     what pip installs as PyTorch. On a machine whose index offers a CPU build, the default is enough.
@@ -15,12 +16,11 @@ CONSTRAINTS ?= constraints.txt
 TORCH ?= torch
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PLUGINS := plugins/setfit-head-logistic plugins/setfit-head-linear
+PLUGINS := $(filter-out plugins/setfit-head-xgboost,$(wildcard plugins/*))
 XGBOOST_PLUGIN := plugins/setfit-head-xgboost
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 DATA ?= $(SETFIT_CORE_DATA)
-BENCH_STAMP := $(VENV)/.bench-installed
 BENCH_VENV ?= .bench-venv
 ifndef SETFIT_PYTHON
 SETFIT_PYTHON := $(abspath $(BENCH_VENV))/bin/python
@@ -36,7 +36,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # The clean-environment test installs PyTorch as `make install` does.
 export TORCH
 
-.PHONY: install demo test test-fast matrix bench bench-short bench-memory lint fix clean
+.PHONY: install demo test test-fast downstream matrix bench bench-short bench-memory lint fix clean
 
 install: $(STAMP)
 
@@ -63,6 +63,10 @@ test: install
 test-fast: install
 	OMP_NUM_THREADS=1 $(PYTEST) -m "not slow" --numprocesses auto
 
+# Each head of the recipes from its wheel, in an environment of its own, against the core of this checkout.
+downstream: install
+	$(BIN)/python downstream/run.py $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) $(HEADS)
+
 # Try the conformance suite on all specimens, and write down in docs/kill-matrix.md what it finds.
 matrix: install
 	$(BIN)/python tests/testing/kill_matrix.py
@@ -75,17 +79,13 @@ $(BENCH_VENV)/.installed: $(CONSTRAINTS) Makefile
 	$(BENCH_VENV)/bin/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS)) setfit==1.2.0
 	@touch $@
 
-$(BENCH_STAMP): $(STAMP)
-	$(PIP) install --quiet --group bench
-	@touch $@
-
-bench: $(BENCH_STAMP) $(SETFIT_STAMP)
+bench: install $(SETFIT_STAMP)
 	$(BIN)/python -m benchmarks.bench $(BENCH_ARGUMENTS) $(BENCH)
 
-bench-short: $(BENCH_STAMP) $(SETFIT_STAMP)
+bench-short: install $(SETFIT_STAMP)
 	$(BIN)/python -m benchmarks.bench $(BENCH_ARGUMENTS) --short $(BENCH)
 
-bench-memory: $(BENCH_STAMP) $(SETFIT_STAMP)
+bench-memory: install $(SETFIT_STAMP)
 	$(BIN)/python -m benchmarks.memory $(BENCH_ARGUMENTS) $(BENCH)
 
 lint: install
