@@ -1,0 +1,51 @@
+"""`head="auto"`: a place kept for the head that the training texts will choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, NoReturn
+
+from setfit_core.errors import UnfittedHeadError
+
+#: The name that stands for it, wherever a head is named.
+AUTO: Final = "auto"
+
+
+class AutoHead:
+    """Stands where the head will be, until a model chooses one from its training texts.
+
+    Args:
+        heads: The heads to choose from, as `setfit_core.compare_heads` takes them; None for all that are installed.
+        metric: What they are compared by: `"accuracy"`, `"macro_f1"` or `"log_loss"`.
+    """
+
+    setfit_head: ClassVar[Mapping[str, Any]] = {"api": 1, "multi_label": True}
+
+    def __init__(self, heads: Any = None, metric: str = "accuracy") -> None:
+        self.heads = heads
+        self.metric = metric
+
+    def __repr__(self) -> str:
+        return f"AutoHead(heads={self.heads!r}, metric={self.metric!r})"
+
+    def fit(self, *_: Any) -> NoReturn:
+        """Raise: a model chooses a head and trains that one.
+
+        Raises:
+            UnfittedHeadError: Always.
+        """
+        raise UnfittedHeadError(_NOT_CHOSEN)
+
+    def predict(self, *_: Any) -> NoReturn:
+        """Raise, as `fit` does."""
+        raise UnfittedHeadError(_NOT_CHOSEN)
+
+    def predict_proba(self, *_: Any) -> NoReturn:
+        """Raise, as `fit` does."""
+        raise UnfittedHeadError(_NOT_CHOSEN)
+
+
+_NOT_CHOSEN: Final = (
+    "No head has been chosen yet: head='auto' chooses one from the training texts. Train the model, or call "
+    "model.choose_head(texts, labels)."
+)
