@@ -41,7 +41,11 @@ class SetFitHead(nn.Module):
         ValueError: If an argument is out of range.
     """
 
-    setfit_head: ClassVar[dict[str, Any]] = {"api": 1, "multi_label": True}
+    setfit_head: ClassVar[dict[str, Any]] = {
+        "api": 1,
+        "multi_label": True,
+        "search_space": {"temperature": {"low": 0.25, "high": 4.0, "log": True}},
+    }
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pluggy
 
-__all__ = ["setfit_head_factory"]
+__all__ = ["setfit_head_factory", "setfit_search_space"]
 
 hookimpl = pluggy.HookimplMarker("setfit")
 
@@ -21,3 +21,12 @@ def setfit_head_factory() -> type[Any]:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression  # type: ignore[no-any-return]  # scikit-learn has no annotations
+
+
+@hookimpl
+def setfit_search_space() -> dict[str, Any]:
+    """Return how strongly a search regularises, and whether it weighs classes by their rarity."""
+    return {
+        "C": {"low": 1e-3, "high": 1e3, "log": True},
+        "class_weight": {"choices": [None, "balanced"]},
+    }

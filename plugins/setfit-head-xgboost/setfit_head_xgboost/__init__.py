@@ -1,7 +1,7 @@
 """The head `xgboost`: gradient-boosted trees over embeddings, saved in XGBoost's own file format.
 
-The entry point leads to this module, whose three hooks say what builds the head and how it is written and read.
-XGBoost is imported only when one of them is called, or `XGBoostHead` is asked for.
+The entry point leads to this module, whose hooks say what builds the head, which of its parameters a search tries, and
+how it is written and read. XGBoost is imported only when it is needed for that, or `XGBoostHead` is asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from setfit_head_xgboost.head import XGBoostHead
 
-__all__ = ["XGBoostHead", "setfit_head_factory", "setfit_load_head", "setfit_save_head"]
+__all__ = ["XGBoostHead", "setfit_head_factory", "setfit_load_head", "setfit_save_head", "setfit_search_space"]
 
 FORMAT = "xgboost"
 
@@ -29,6 +29,18 @@ def setfit_head_factory() -> type[XGBoostHead]:
     from setfit_head_xgboost.head import XGBoostHead
 
     return XGBoostHead
+
+
+@hookimpl
+def setfit_search_space() -> dict[str, Any]:
+    """Return what matters most for few examples and many columns: how many trees, how large, and how much each sees."""
+    return {
+        "n_estimators": {"low": 50, "high": 400, "log": True},
+        "learning_rate": {"low": 0.03, "high": 0.3, "log": True},
+        "max_depth": {"low": 2, "high": 8},
+        "min_child_weight": {"low": 0.25, "high": 4.0, "log": True},
+        "colsample_bynode": {"low": 0.05, "high": 1.0, "log": True},
+    }
 
 
 @hookimpl
