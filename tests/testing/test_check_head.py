@@ -101,7 +101,7 @@ def test_the_report_names_distribution_contract_and_settings():
     assert (report.suite_version, report.seed, report.max_examples, report.complete) == (SUITE_VERSION, 3, 7, False)
     assert {"setfit-core", "python", "numpy", "torch", "hypothesis"} <= set(report.environment)
     assert report.capabilities == {}
-    assert check_head("linear", only=["contract"]).capabilities == {"api": 1, "multi_label": True}
+    assert check_head("linear", only=["contract"]).capabilities["multi_label"] is True
 
 
 def test_the_suite_goes_on_to_the_end_whatever_a_head_does():

@@ -8,16 +8,35 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from setfit_core.testing.answers import answers, asked_rows, difference
+from setfit_core.errors import HeadParameterError, NonConformingHeadError
+from setfit_core.heads.construction import HeadRecipe
+from setfit_core.heads.search_spaces import search_space_of
+from setfit_core.search_space import Choices
+from setfit_core.testing.answers import answers, asked_rows, difference, require_valid, saying
 from setfit_core.testing.check import ARRAYS, CheckFailed, CheckSkipped, check
-from setfit_core.testing.problems import Problem
+from setfit_core.testing.problems import ENOUGH_TO_SPLIT, Problem
 from setfit_core.testing.trial import Trained, Trial, as_array, asked, body_output, refused, shown
+
+
+def declared(trial: Trial, capability: str) -> bool:
+    """Return what the head declares of a capability; skip the check if it says nothing."""
+    claimed = trial.target.capabilities.get(capability)
+    if claimed is None:
+        raise CheckSkipped(f"it doesn't declare {capability!r}, so nothing is claimed and nothing asked")
+    return bool(claimed)
+
+
+def require_none(trial: Trial, capability: str, method: str) -> None:
+    """Fail the check if a head that denies a capability has its method."""
+    if callable(getattr(trial.head(), method, None)):
+        raise CheckFailed(f"it declares {capability} as False and has a method {method}")
 
 
 @check(
@@ -28,13 +47,13 @@ from setfit_core.testing.trial import Trained, Trial, as_array, asked, body_outp
 )
 def multi_label(trial: Trial) -> str | None:
     """Independent labels, so that probabilities don't sum to 1."""
-    declared = _declared(trial, "multi_label")
-    if not declared and trial.differentiable:  # cross-entropy takes any rows of numbers for shares of the classes
+    claimed = declared(trial, "multi_label")
+    if not claimed and trial.differentiable:  # cross-entropy takes any rows of numbers for shares of the classes
         return "it declares that it takes one label a text, so the core refuses more on its behalf"
     trial.require_any_num_classes()
     problem = trial.problem(4, 16, per_class=30)
     rows, expected = _independent_labels(problem.labels), _independent_labels(problem.unseen_labels)
-    if not declared:
+    if not claimed:
         _check_refused("0/1 rows as labels", functools.partial(_fitted_on_rows, trial, problem, rows))
         return None
     trained = _fitted_on_rows(trial, problem, rows)
@@ -62,12 +81,11 @@ def multi_label(trial: Trial) -> str | None:
 )
 def partial_fit(trial: Trial) -> None:
     """The first call names all classes; what an earlier batch taught must not be lost."""
-    declared = _declared(trial, "partial_fit")
-    head = trial.head(3, 16)
-    if not declared:
-        if callable(getattr(head, "partial_fit", None)):
-            raise CheckFailed("it declares partial_fit as False and has a method partial_fit")
+    claimed = declared(trial, "partial_fit")
+    if not claimed:
+        require_none(trial, "partial_fit", "partial_fit")
         return
+    head = trial.head(3, 16)
     problem = trial.problem(3, 16, per_class=60)
     order = np.argsort(problem.labels, kind="stable")
     for _ in range(10):
@@ -92,7 +110,7 @@ def partial_fit(trial: Trial) -> None:
 )
 def sample_weight(trial: Trial) -> None:
     """Wrong labels of weight 0 must not matter; with weight 1 they would."""
-    declared = _declared(trial, "sample_weight")
+    claimed = declared(trial, "sample_weight")
     problem = trial.problem(3, 16, per_class=40)
     poison = (problem.labels + 1) % problem.num_classes
     embeddings = np.concatenate([problem.embeddings, problem.embeddings, problem.embeddings])
@@ -100,7 +118,7 @@ def sample_weight(trial: Trial) -> None:
     weights = np.repeat([1.0, 0.0, 0.0], len(problem.labels))
     head = trial.head(3, 16)
     fit = functools.partial(head.fit, embeddings, labels.tolist(), sample_weight=weights)
-    if not declared:
+    if not claimed:
         _check_refused("the keyword sample_weight", fit)
         return
     asked("fit(..., sample_weight=...)", fit)
@@ -110,6 +128,41 @@ def sample_weight(trial: Trial) -> None:
             f"with wrongly labelled examples of weight 0 among the others, {accuracy:.0%} of the unseen examples are "
             "classified rightly: the weights aren't used"
         )
+
+
+@check(
+    "search-space",
+    "Declared, every bound and every choice of the search space builds a head that trains and answers.",
+    remedy="Name parameters that the head is built with, and only values that it takes, in setfit_head = "
+    "{'search_space': {...}} or in the hook setfit_search_space.",
+)
+def search_space(trial: Trial) -> str:
+    """All parameters at their first values, then all at their second ones, and so on: a search combines them freely."""
+    try:
+        space = search_space_of(trial.recipe, trial.target.capabilities)
+    except NonConformingHeadError as error:
+        raise CheckFailed(str(error)) from None
+    if not space:
+        raise CheckSkipped("neither its class nor a hook of its entry point declares a search space")
+    values = {
+        name: domain.values if isinstance(domain, Choices) else (domain.low, domain.high)
+        for name, domain in space.items()
+    }
+    problem = trial.problem(3, 16, per_class=ENOUGH_TO_SPLIT)
+    rounds = max(map(len, values.values()))
+    for index in range(rounds):
+        params = {name: each[index % len(each)] for name, each in values.items()}
+        described = ", ".join(f"{name}={value!r}" for name, value in params.items())
+        try:
+            recipe = HeadRecipe(trial.recipe.factory, {**trial.recipe.params, **params}, trial.recipe.info)
+        except HeadParameterError as error:
+            raise CheckFailed(str(error)) from None
+        with saying(f"With {described}"):
+            chosen = replace(trial, recipe=recipe)
+            head = chosen.head(problem.num_classes, problem.embedding_size)
+            chosen.train(head, problem.embeddings, problem.labels, steps=3)
+            require_valid(Trained(head, trial.contract), problem.unseen, problem.num_classes, "after training")
+    return f"{len(space)} parameters, {rounds} heads"
 
 
 @check(
@@ -155,13 +208,6 @@ def _check_numbers_kept(before: Mapping[str, Any], after: Mapping[str, Any]) -> 
     for name, value in before.items():
         if isinstance(after.get(name), (int, float)) and not _same(value, after[name]):
             raise CheckFailed(f"fit changes the parameter {name} from {value!r} to {after[name]!r}")
-
-
-def _declared(trial: Trial, capability: str) -> bool:
-    declared = trial.target.capabilities.get(capability)
-    if declared is None:
-        raise CheckSkipped(f"it doesn't declare {capability!r}, so nothing is claimed and nothing asked")
-    return bool(declared)
 
 
 def _check_refused(what: str, question: Callable[[], object]) -> None:

@@ -305,12 +305,92 @@ class SeveralLabels(Centroids):
 
 
 @correct()
-class OneLabelOnly(Centroids):
-    """Several labels a text are declared impossible, and refused; so are weights and training in steps."""
+class KnowsItsClasses(Centroids):
+    """Open sets are declared and kept: what is farther from all class means than the examples are is unknown."""
+
+    setfit_head = {"api": 1, "open_set": True}  # noqa: RUF012  # as the documentation shows it
+
+    def fit(self, embeddings, labels):
+        super().fit(embeddings, labels)
+        self.radius_ = self._distances(embeddings).max()
+        return self
+
+    def is_known(self, embeddings):
+        return self._distances(embeddings) <= self.radius_
+
+    def _distances(self, embeddings):
+        centred = self._read(embeddings) - self.mean_
+        return np.linalg.norm(centred[:, None] - self.centroids_, axis=2).min(axis=1)
+
+
+@correct()
+class ExplainsItself(Centroids):
+    """Explanations are declared and kept: the nearest examples, the nearer ones with larger shares of the vote."""
+
+    setfit_head = {"api": 1, "explain": True}  # noqa: RUF012  # as the documentation shows it
+
+    def fit(self, embeddings, labels, texts=None):
+        super().fit(embeddings, labels)
+        self.rows_, self.given_, self.texts_ = np.array(embeddings, dtype=np.float64), list(labels), texts
+        return self
+
+    def explain(self, embeddings, limit):
+        nearness = self._nearness(embeddings)
+        nearest = nearness.argsort(axis=1)[:, ::-1][:, :limit]
+        weights = 1 / (1 + np.arange(nearest.shape[1]))
+        return [
+            [
+                {
+                    "text": self.texts_[place] if self.texts_ else None,
+                    "label": self.given_[place],
+                    "similarity": float(row[place]),
+                    "weight": float(weight),
+                }
+                for place, weight in zip(places, weights / weights.sum(), strict=True)
+            ]
+            for row, places in zip(nearness, nearest, strict=True)
+        ]
+
+    def _nearness(self, embeddings):
+        return -np.linalg.norm(self._read(embeddings)[:, None] - self.rows_, axis=2)
+
+
+@correct()
+class Searched(Centroids):
+    """A search space is declared, with a range and with choices."""
 
     setfit_head = {  # noqa: RUF012  # as the documentation shows it
         "api": 1,
+        "search_space": {
+            "sharpness": {"low": 0.1, "high": 10.0, "log": True},
+            "centred": {"choices": [True, False]},
+        },
+    }
+
+    def __init__(self, sharpness=1.0, centred=True):
+        self.sharpness = sharpness
+        self.centred = centred
+
+    def fit(self, embeddings, labels):
+        super().fit(embeddings, labels)
+        if not self.centred:
+            self.centroids_ = self.centroids_ + self.mean_
+            self.mean_ = np.zeros_like(self.mean_)
+        return self
+
+    def _scores(self, embeddings):
+        return self.sharpness * super()._scores(embeddings)
+
+
+@correct()
+class OneLabelOnly(Centroids):
+    """All that may be declared is declared impossible, and refused or not there."""
+
+    setfit_head = {  # noqa: RUF012  # as the documentation shows it
+        "api": 1,
+        "explain": False,
         "multi_label": False,
+        "open_set": False,
         "partial_fit": False,
         "sample_weight": False,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .centroids import Centroids, softmax
+from .correct_arrays import ExplainsItself, KnowsItsClasses, Searched
 from .registry import faulty
 
 
@@ -178,6 +179,139 @@ class WeightsTheWrongRows(Centroids):
             np.add.at(sums, ids, weights[:, None] * (self._finite(embeddings) - self.mean_))
             self.centroids_ = sums / np.maximum(np.bincount(ids, weights)[:, None], 1e-9)
         return self
+
+
+@faulty("open-set")
+class KnowsEverything(Centroids):
+    """Whatever it is asked about is known: there is no threshold."""
+
+    setfit_head = {"api": 1, "open_set": True}  # noqa: RUF012  # as the documentation shows it
+
+    def is_known(self, embeddings):
+        return np.ones(len(self._read(embeddings)), dtype=bool)
+
+
+@faulty("open-set")
+class KnowsItsExamplesOnly(KnowsItsClasses):
+    """The threshold is the smallest distance of a training example, so hardly any other text is known."""
+
+    def fit(self, embeddings, labels):
+        super().fit(embeddings, labels)
+        self.radius_ = self._distances(embeddings).min()
+        return self
+
+
+@faulty("open-set")
+class SaysHowWellItKnows(KnowsItsClasses):
+    """`is_known` returns distances instead of booleans."""
+
+    def is_known(self, embeddings):
+        return self._distances(embeddings)
+
+
+@faulty("open-set")
+class DeniesWhatItKnows(KnowsItsClasses):
+    """Open sets are declared impossible, and yet there is a method `is_known`."""
+
+    setfit_head = {"api": 1, "open_set": False}  # noqa: RUF012  # as the documentation shows it
+
+
+@faulty("explain")
+class ExplainsTheLightestFirst(ExplainsItself):
+    """Explanations come in the order of rising weights."""
+
+    def explain(self, embeddings, limit):
+        return [reasons[::-1] for reasons in super().explain(embeddings, limit)]
+
+
+@faulty("explain")
+class ExplainsBySharesOfNothing(ExplainsItself):
+    """The weights of an explanation are similarities, which sum to more than 1."""
+
+    def explain(self, embeddings, limit):
+        explained = super().explain(embeddings, limit)
+        return [[{**reason, "weight": 1.0} for reason in reasons] for reasons in explained]
+
+
+@faulty("explain")
+class ExplainsByEverything(ExplainsItself):
+    """The limit is ignored."""
+
+    def explain(self, embeddings, limit):
+        return super().explain(embeddings, 2 * limit)
+
+
+@faulty("explain")
+class QuotesTheNextText(ExplainsItself):
+    """Each text is quoted with the label of the one before it."""
+
+    def fit(self, embeddings, labels, texts=None):
+        return super().fit(embeddings, labels, texts and [*texts[1:], texts[0]])
+
+
+@faulty("explain")
+class QuotesAnEarlierTraining(ExplainsItself):
+    """Fitted again without texts, it quotes those of the training before."""
+
+    def fit(self, embeddings, labels, texts=None):
+        return super().fit(embeddings, labels, texts or getattr(self, "texts_", None))
+
+
+@faulty("explain")
+class ExplainsByTheFarthest(ExplainsItself):
+    """What is named is farthest from the text, not nearest."""
+
+    def _nearness(self, embeddings):
+        return -super()._nearness(embeddings)
+
+
+@faulty("explain")
+class ExplainsWhatItDenies(ExplainsItself):
+    """Explanations are declared impossible, and yet there is a method `explain`."""
+
+    setfit_head = {"api": 1, "explain": False}  # noqa: RUF012  # as the documentation shows it
+
+
+@faulty("search-space")
+class SearchesAnotherParameter(Searched):
+    """The search space names a parameter that the head doesn't take."""
+
+    setfit_head = {"api": 1, "search_space": {"width": {"low": 1, "high": 9}}}  # noqa: RUF012  # as documented
+
+
+@faulty("search-space")
+class SearchesWhatItRefuses(Searched):
+    """The upper bound of the search space is refused while the head is built."""
+
+    setfit_head = {"api": 1, "search_space": {"sharpness": {"low": 0.5, "high": 50.0}}}  # noqa: RUF012  # as documented
+
+    def __init__(self, sharpness=1.0, centred=True):
+        if sharpness > 10:
+            raise ValueError("sharpness must not be above 10")
+        super().__init__(sharpness, centred)
+
+
+@faulty("search-space")
+class SearchesWhatDoesNotTrain(Searched):
+    """One of the choices makes training fail."""
+
+    setfit_head = {"api": 1, "search_space": {"centred": {"choices": [True, False, "mean"]}}}  # noqa: RUF012  # as documented
+
+    def fit(self, embeddings, labels):
+        if not isinstance(self.centred, bool):
+            raise TypeError("centred must be True or False")
+        return super().fit(embeddings, labels)
+
+
+@faulty("search-space")
+class SearchesWhatBreaksItsAnswers(Searched):
+    """The lower bound makes all probabilities NaN."""
+
+    setfit_head = {"api": 1, "search_space": {"sharpness": {"low": 0.0, "high": 2.0}}}  # noqa: RUF012  # as documented
+
+    def _scores(self, embeddings):
+        with np.errstate(all="ignore"):
+            return super()._scores(embeddings) / np.float64(self.sharpness)
 
 
 @faulty("state-machine")
