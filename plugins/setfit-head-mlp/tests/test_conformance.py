@@ -1,0 +1,5 @@
+from setfit_core.testing import HeadConformance
+
+
+class TestMLPHead(HeadConformance):
+    make_head = "mlp"
