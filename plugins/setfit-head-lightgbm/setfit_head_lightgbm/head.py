@@ -1,0 +1,252 @@
+"""`LGBMClassifier` as a head: any labels, defaults for few examples, nothing changed by a failed `fit`."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+from lightgbm import Booster, LGBMClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from setfit_head_lightgbm.labels import class_array
+from setfit_head_lightgbm.trees import LINKS, booster_from, trees_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["LightGBMHead"]
+
+#: Parameters of LightGBM that LGBMClassifier takes without naming them. Those that read or write files, make other
+#: trees than of numbers, or talk, are left out.
+NATIVE: Final = (
+    "data_sample_strategy",
+    "drop_rate",
+    "extra_trees",
+    "feature_fraction_bynode",
+    "is_unbalance",
+    "max_bin",
+    "max_delta_step",
+    "max_drop",
+    "other_rate",
+    "path_smooth",
+    "scale_pos_weight",
+    "skip_drop",
+    "top_rate",
+    "uniform_drop",
+    "xgboost_dart_mode",
+)
+KNOWN: Final = frozenset({*LGBMClassifier().get_params(), *NATIVE})
+BOOSTINGS: Final = ("gbdt", "dart")
+#: LightGBM would choose between rows and columns by measuring the time, and so train otherwise now and then.
+ALWAYS: Final = {"verbosity": -1, "deterministic": True, "force_col_wise": True}
+
+
+class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no annotations
+    """Gradient-boosted trees that turn embeddings into classes.
+
+    Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree". Every `fit` trains anew, and one
+    that fails leaves the head as it was. Where the defaults differ from LightGBM's, LightGBM's learn nothing from a
+    few examples a class.
+
+    Args:
+        min_child_samples: Fewest examples in a leaf; LightGBM's own default is 20.
+        min_data_in_bin: Fewest examples between two thresholds that are tried; LightGBM's own default is 3.
+        n_jobs: Threads; -1 means one for each processor, and there are never more. One is the fastest for few
+            examples, and with one the same seed gives the same head on every machine.
+        random_state: Seed for what LightGBM draws at random, such as `colsample_bytree`.
+        params: The other arguments of `lightgbm.LGBMClassifier`, and those in `NATIVE`.
+
+    Attributes:
+        booster_: The trained `lightgbm.Booster`, whose classes are the positions in `classes_`.
+        classes_: The labels seen in `fit`, sorted, `[num_classes]`.
+        n_features_in_: Size of one embedding.
+        objective_: What was minimised: `"binary"`, `"multiclass"` or `"multiclassova"`.
+
+    Raises:
+        TypeError: A parameter is none of LightGBM's, or one that a head can't use.
+        ValueError: The objective gives no probabilities, or `boosting_type` is none of `BOOSTINGS`.
+    """
+
+    setfit_head: ClassVar[Mapping[str, Any]] = {
+        "api": 1,
+        "multi_label": False,
+        "partial_fit": False,
+        "sample_weight": True,
+    }
+
+    booster_: Booster
+    classes_: npt.NDArray[Any]
+    n_features_in_: int
+    objective_: str
+
+    def __init__(
+        self,
+        *,
+        min_child_samples: int = 1,
+        min_data_in_bin: int = 1,
+        n_jobs: int = 1,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+        **params: Any,
+    ) -> None:
+        _check_params(params)
+        self.min_child_samples = min_child_samples
+        self.min_data_in_bin = min_data_in_bin
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.params = params
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters that have a default here, and those that were given."""
+        return {**super().get_params(deep), **self.params}
+
+    def set_params(self, **params: Any) -> LightGBMHead:
+        """Set parameters for the next `fit`. What was trained before predicts as before.
+
+        Raises:
+            TypeError: A parameter is none that the head takes; nothing is set.
+            ValueError: A value is none that the head takes; nothing is set.
+        """
+        vars(self).update(vars(type(self)(**{**self.get_params(), **params})))
+        return self
+
+    def fit(
+        self, embeddings: npt.ArrayLike, y: Iterable[Any], sample_weight: npt.ArrayLike | None = None
+    ) -> LightGBMHead:
+        """Train, forgetting what was trained before.
+
+        Args:
+            embeddings: Finite numbers, `[num_inputs, embedding_size]`.
+            y: A label for each row: strings, integers, booleans or whole floats; two different ones at least.
+            sample_weight: A weight of at least 0 for each row, `[num_inputs]`; None weighs all alike. A row of weight
+                0 counts as not given.
+
+        Returns:
+            The head.
+
+        Raises:
+            ValueError: The embeddings, labels or weights can't be used; the head is as it was.
+            LightGBMError: LightGBM refuses a parameter's value; the head is as it was.
+        """
+        rows = _matrix(embeddings)
+        labels = [label.item() if isinstance(label, np.generic) else label for label in y]
+        weights = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if not len(rows) == len(labels) == weights.size or weights.ndim != 1:
+            raise ValueError(
+                f"There are {len(rows)} embeddings, {len(labels)} labels and weights {list(weights.shape)}. Give one "
+                "label and one weight for each row."
+            )
+        if not (np.isfinite(rows).all() and np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ValueError("The embeddings or weights hold NaN, infinity or a weight below 0. Leave such rows out.")
+        used = np.flatnonzero(weights)
+        labels = [labels[row] for row in used]
+        classes = class_array(labels)
+        number = {label: position for position, label in enumerate(classes.tolist())}
+        objective = "binary" if len(classes) == 2 else self.params.get("objective", "multiclass")
+        settings = {**self.get_params(), **ALWAYS, "objective": objective, "n_jobs": _threads(self.n_jobs)}
+        model = LGBMClassifier(**settings)
+        model.fit(rows[used], [number[label] for label in labels], sample_weight=weights[used])
+        self.booster_, self.classes_, self.objective_ = model.booster_, classes, objective
+        self.n_features_in_ = rows.shape[1]
+        return self
+
+    def predict(self, embeddings: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the likeliest class of each row, a member of `classes_`.
+
+        Args:
+            embeddings: Numbers, `[num_inputs, embedding_size]`.
+
+        Returns:
+            An array `[num_inputs]` of the dtype of `classes_`.
+
+        Raises:
+            NotFittedError: The head isn't fitted.
+            ValueError: The embeddings have another shape than in `fit`.
+        """
+        best = self.predict_proba(embeddings).argmax(axis=1)
+        labels: npt.NDArray[Any] = self.classes_[best]
+        return labels
+
+    def predict_proba(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the probability of every class, in the order of `classes_`.
+
+        Args:
+            embeddings: Numbers, `[num_inputs, embedding_size]`. LightGBM takes NaN for 0.
+
+        Returns:
+            An array `[num_inputs, num_classes]` whose rows sum to 1.
+
+        Raises:
+            NotFittedError: The head isn't fitted.
+            ValueError: The embeddings have another shape than in `fit`.
+        """
+        check_is_fitted(self, "booster_")
+        rows = _matrix(embeddings)
+        if rows.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"These embeddings have {rows.shape[1]} columns, but the head was trained on {self.n_features_in_}. "
+                "Use the body that it was trained with, or train it again."
+            )
+        if not len(rows):  # LightGBM would refuse them
+            return np.zeros((0, len(self.classes_)))
+        found = np.asarray(self.booster_.predict(rows, num_threads=_threads(self.n_jobs)))
+        probabilities = found if found.ndim == 2 else np.stack([1 - found, found], axis=1)
+        normalized: npt.NDArray[np.float64] = probabilities / probabilities.sum(axis=1, keepdims=True)
+        return normalized
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, with arrays in the place of the booster."""
+        state = {**vars(self)}
+        if "booster_" in state:
+            state["trees_"] = trees_of(state.pop("booster_"))
+        return state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Take over attributes that `__getstate__` returned, or that somebody else made up.
+
+        Raises:
+            TypeError: A parameter is none that the head takes.
+            ValueError: What should be trees, classes or a value of a parameter is none.
+        """
+        state = {**state}
+        trees = state.pop("trees_", None)
+        _check_params(state["params"])
+        if trees is not None:
+            classes = np.asarray(state["classes_"]).tolist()
+            state["classes_"] = class_array(classes)
+            if state["classes_"].tolist() != classes:
+                raise ValueError("its classes are not in order, or one is there twice")
+            state["booster_"] = booster_from(trees, state["objective_"], state["n_features_in_"], len(classes))
+        vars(self).update(state)
+
+
+def _matrix(embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    rows = np.asarray(embeddings)
+    if rows.ndim != 2 or rows.dtype.kind not in "fiub":
+        raise ValueError(
+            f"Embeddings must be an array of numbers [num_inputs, embedding_size], not {rows.dtype} {list(rows.shape)}."
+        )
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
+        return np.ascontiguousarray(rows, dtype=np.float32)
+
+
+def _threads(n_jobs: int) -> int:
+    processors = os.cpu_count() or 1
+    return min(n_jobs, processors) if n_jobs > 0 else processors
+
+
+def _check_params(params: Mapping[str, Any]) -> None:
+    for name in params.keys() - KNOWN:
+        close = difflib.get_close_matches(name, KNOWN, 1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        raise TypeError(f"LightGBMHead has no parameter {name!r}.{meant} It has: {', '.join(sorted(KNOWN))}.")
+    if params.get("objective", "binary") not in LINKS:
+        raise ValueError(
+            f"objective={params['objective']!r} does not give the probabilities of classes. Leave it out, or take one "
+            f"of {', '.join(LINKS)}."
+        )
+    if params.get("boosting_type", "gbdt") not in BOOSTINGS:
+        raise ValueError(f"boosting_type={params['boosting_type']!r} is none of {', '.join(BOOSTINGS)}.")
