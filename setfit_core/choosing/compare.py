@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from setfit_core.choosing.candidates import Candidate, Heads, one_line, read_candidates
 from setfit_core.choosing.comparison import METRIC_NAMES, METRICS, Comparison, Estimate, HeadRow, Metric
-from setfit_core.choosing.folds import Fold, make_folds
+from setfit_core.choosing.folds import Fold, folds_a_repeat, make_folds
 from setfit_core.choosing.out_of_fold import FoldResult, cross_fit, embeddings_for, trained_head
 from setfit_core.choosing.task import Task, make_task
 from setfit_core.errors import PersistenceError
@@ -111,7 +111,7 @@ def compare_on(
         metric=metric,
         why=why,
         texts=len(task),
-        folds=max(sum(fold.repeat == repeat for fold in divisions) for repeat in range(repeats)),
+        folds=folds_a_repeat(divisions),
         repeats=repeats,
         untested=_untested(task, divisions),
     )

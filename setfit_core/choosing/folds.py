@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +71,11 @@ def make_folds(targets: IntArray, *, folds: int = 5, repeats: int = 1, seed: int
         msg = "Each class has a single text, so none can be held back for testing. Give two texts or more a class."
         raise LabelError(msg)
     return tuple(made)
+
+
+def folds_a_repeat(folds: Sequence[Fold]) -> int:
+    """Return into how many folds the texts were divided each time."""
+    return max(Counter(fold.repeat for fold in folds).values())
 
 
 def _groups(targets: IntArray) -> list[IntArray]:
