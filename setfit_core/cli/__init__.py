@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setfit_core import __version__
-from setfit_core.cli import check, convert, heads, new_head
+from setfit_core.cli import check, compare, convert, evaluate, heads, new_head, predict, train
 from setfit_core.cli.options import DebugOption, Session
 from setfit_core.errors import SetFitError
 
@@ -28,6 +28,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(heads.app, name="heads")
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("compare")(compare.compare)
 app.command("check")(check.check)
 app.command("new-head")(new_head.new_head)
 app.command("convert")(convert.convert)

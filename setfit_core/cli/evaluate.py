@@ -1,0 +1,165 @@
+"""`setfit-core evaluate`: how good a model is on labelled texts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from setfit_core.cli.config_file import ConfigOption
+from setfit_core.cli.options import DebugOption, LabelColumnOption, TextColumnOption
+from setfit_core.cli.screen import print_table, progress
+from setfit_core.errors import InputError, NoProbabilitiesError, SetFitError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from setfit_core.model import SetFitModel
+
+_CHUNK = 1024
+_NAMES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss",
+    "calibration_error": "calibration error",
+}
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A trained model: a folder, or an id on the hub.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled texts: .csv, .jsonl or .parquet.")],
+    text_column: TextColumnOption = None,
+    label_column: LabelColumnOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of tables.")] = False,
+    reliability_plot: Annotated[
+        Path | None,
+        typer.Option("--reliability-plot", metavar="FILE.png", help="Draw how far probabilities can be relied on."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a plot that is there.")] = False,
+    _config: ConfigOption = None,
+    _debug: DebugOption = False,
+) -> None:
+    """Evaluate a model on labelled texts.
+
+    Prints accuracy, macro F1, log loss (nats) and expected calibration error, and precision, recall and F1 of each
+    label.
+    """
+    if reliability_plot is not None:
+        _check_plot(reliability_plot, overwrite=overwrite)
+    if not data.is_file():
+        raise InputError(f"There is no file {data}. Check the path.")
+    from setfit_core.cli.models import trained_model
+    from setfit_core.evaluation.scores import score
+    from setfit_core.tables import labels_known_as, read_labelled
+
+    loaded = trained_model(model)
+    several = loaded.multi_target_strategy is not None
+    tests = read_labelled(data, text_column=text_column, label_column=label_column, multi_label=several)
+    names = loaded.labels or []
+    expected = (
+        _indicators(tests.labels, names) if several else loaded.label_columns(labels_known_as(tests.labels, names))
+    )
+    predicted, probabilities = _predictions(loaded, tests.texts)
+    if probabilities is not None and not several and expected.max() >= len(names):
+        probabilities = _widened(probabilities, int(expected.max()) + 1)
+    scores = asdict(score(expected, predicted, probabilities))
+    by_label = _by_label(expected, predicted, names)
+    if reliability_plot is not None:
+        _plot(reliability_plot, expected, probabilities, model)
+    if as_json:
+        typer.echo(json.dumps({"texts": len(tests.texts), **scores, "labels": by_label}, indent=2, ensure_ascii=False))
+        return
+    figures = [(_NAMES[name], "-" if value is None else f"{value:.3f}") for name, value in scores.items()]
+    typer.echo(f"{len(tests.texts)} texts of {data}")
+    print_table(("score", "value"), figures)
+    typer.echo()
+    print_table(
+        ("label", "texts", "precision", "recall", "F1"),
+        [
+            (str(row["label"]), str(row["texts"]), *(f"{row[name]:.3f}" for name in ("precision", "recall", "f1")))
+            for row in by_label
+        ],
+    )
+
+
+def _predictions(model: SetFitModel, texts: Sequence[str]) -> tuple[Any, Any]:
+    """Return columns of the predicted labels, and probabilities or None."""
+    import numpy as np
+
+    from setfit_core.cli.models import embedded_once
+
+    predicted, probabilities = [], []
+    with progress("texts") as bar:
+        for start in range(0, len(texts), _CHUNK):
+            chunk = texts[start : start + _CHUNK]
+            with embedded_once(model):
+                predicted.append(model.predict(chunk, use_labels=False, as_numpy=True, show_progress_bar=False))
+                try:
+                    probabilities.append(model.predict_proba(chunk, as_numpy=True, show_progress_bar=False))
+                except NoProbabilitiesError:
+                    probabilities = []
+            bar.update(len(chunk))
+    return np.concatenate(predicted), np.concatenate(probabilities) if probabilities else None
+
+
+def _indicators(rows: Sequence[Sequence[str]], names: Sequence[Any]) -> Any:
+    import numpy as np
+
+    place = {str(name): column for column, name in enumerate(names)}
+    indicators = np.zeros((len(rows), len(names)), dtype=np.int64)
+    for number, row in enumerate(rows, start=1):
+        for label in row:
+            if label not in place:
+                raise InputError(
+                    f"The label {label!r} in row {number} is none of the model's ({', '.join(place)}). Correct the row."
+                )
+            indicators[number - 1, place[label]] = 1
+    return indicators
+
+
+def _widened(probabilities: Any, width: int) -> Any:
+    """Return probabilities with columns of zeros for labels that the model doesn't know."""
+    import numpy as np
+
+    return np.pad(probabilities, ((0, 0), (0, width - probabilities.shape[1])))
+
+
+def _by_label(expected: Any, predicted: Any, names: Sequence[Any]) -> list[dict[str, Any]]:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    columns = list(range(len(names)))
+    figures = precision_recall_fscore_support(expected, predicted, labels=columns, zero_division=0)
+    rows = zip(names, *(values.tolist() for values in figures), strict=True)
+    return [
+        {"label": name, "texts": int(texts), "precision": precision, "recall": recall, "f1": f1}
+        for name, precision, recall, f1, texts in rows
+    ]
+
+
+def _check_plot(file: Path, *, overwrite: bool) -> None:
+    from setfit_core.tables import check_place
+
+    try:
+        import matplotlib  # noqa: F401  # only to see that it is there
+    except ImportError as error:
+        raise SetFitError('Plots need matplotlib. Install it: pip install "setfit-core[plots]"') from error
+    check_place(file, overwrite=overwrite)
+
+
+def _plot(file: Path, expected: Any, probabilities: Any, name: str) -> None:
+    from matplotlib.figure import Figure
+
+    from setfit_core.evaluation.reliability import reliability
+    from setfit_core.tables import written_whole
+
+    if probabilities is None:
+        raise NoProbabilitiesError("The head gives no probabilities, so there is nothing to plot.")
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    reliability(expected, probabilities).plot(axes, label=Path(name).name)
+    axes.legend(loc="upper left")
+    with written_whole(file) as beside:
+        figure.savefig(beside)

@@ -1,0 +1,70 @@
+"""The models that commands work with: a new one on a body, or a trained one; and what is predicted with it."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from setfit_core.errors import PersistenceError
+
+if TYPE_CHECKING:
+    from setfit_core.model import SetFitModel
+
+#: How a head is made to give several labels a text, if it can't do so itself.
+STRATEGY: Final = "one-vs-rest"
+
+
+def new_model(
+    body: str | None, *, head: str | None, head_params: Mapping[str, Any], multi_label: bool, seed: int
+) -> SetFitModel:
+    """Return an untrained model.
+
+    Args:
+        body: The body, an id on the hub or a folder; of a trained model, its body alone. None for the embedded one.
+        head: The head by name; None for logistic regression.
+        head_params: Its parameters.
+        multi_label: Whether a text may have several labels.
+        seed: The seed of the head.
+    """
+    from setfit_core.model import SetFitModel
+
+    strategy = STRATEGY if multi_label else None
+    if body is not None and (Path(body) / "config_setfit.json").is_file():
+        trained = SetFitModel.from_pretrained(body)
+        return SetFitModel(trained.model_body, head, strategy, head_params=head_params, random_state=seed)
+    return SetFitModel.from_pretrained(
+        body, head=head, head_params=head_params, multi_target_strategy=strategy, random_state=seed
+    )
+
+
+def trained_model(name: str) -> SetFitModel:
+    """Load a trained model from a folder or the hub.
+
+    Raises:
+        PersistenceError: If there is none, or it has no trained head.
+    """
+    from setfit_core.model import SetFitModel
+
+    model = SetFitModel.from_pretrained(name)
+    if model.labels is None:
+        raise PersistenceError(
+            f"{name} holds a body without a trained head. Train one: setfit-core train DATA --body {name} --out DIR"
+        )
+    return model
+
+
+@contextlib.contextmanager
+def embedded_once(model: SetFitModel) -> Iterator[None]:
+    """Let what is asked about the same texts, labels and then probabilities, embed them once."""
+    from setfit_core.embedding.cache import EmbeddingCache
+
+    before = model.embedding_cache
+    with tempfile.TemporaryDirectory(prefix="setfit-core-") as folder:
+        model.embedding_cache = EmbeddingCache(folder)
+        try:
+            yield
+        finally:
+            model.embedding_cache = before

@@ -1,0 +1,151 @@
+"""`setfit-core train`: from a table of labelled texts to a model folder."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from setfit_core.cli.config_file import ConfigOption
+from setfit_core.cli.options import (
+    DebugOption,
+    LabelColumnOption,
+    MultiLabelOption,
+    TextColumnOption,
+    complete_head,
+    pairs,
+    value_of,
+)
+from setfit_core.cli.screen import is_terminal
+
+if TYPE_CHECKING:
+    from setfit_core.model import SetFitModel
+    from setfit_core.tables import LabelledTexts
+
+_SHOWN = 5
+
+
+def train(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled texts: .csv, .jsonl or .parquet.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder of the model.")],
+    head: Annotated[
+        str | None,
+        typer.Option("--head", metavar="NAME", help="The head; logistic if left out.", autocompletion=complete_head),
+    ] = None,
+    head_param: Annotated[
+        list[str] | None, typer.Option("--head-param", metavar="NAME=VALUE", help="A parameter of it; may be repeated.")
+    ] = None,
+    body: Annotated[
+        str | None, typer.Option("--body", metavar="MODEL", help="A folder or id on the hub; or the embedded model.")
+    ] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option("--eval", metavar="DATA", help="Other labelled texts to evaluate the model on.")
+    ] = None,
+    text_column: TextColumnOption = None,
+    label_column: LabelColumnOption = None,
+    multi_label: MultiLabelOption = False,
+    samples_per_class: Annotated[
+        int | None, typer.Option("--samples-per-class", metavar="N", min=1, help="Draw so many texts of each label.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", metavar="N", min=0, help="Epochs of the embedding phase; 1 if left out.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed of all that is drawn.")
+    ] = 42,
+    class_weight: Annotated[
+        Literal["balanced"] | None,
+        typer.Option("--class-weight", help="Let the labels count the same, however many texts each has."),
+    ] = None,
+    freeze_body: Annotated[bool, typer.Option("--freeze-body", help="Train the head alone.")] = False,
+    arg: Annotated[
+        list[str] | None,
+        typer.Option("--arg", metavar="NAME=VALUE", help="Any other of TrainingArguments; may be repeated."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is at --out.")] = False,
+    _config: ConfigOption = None,
+    _debug: DebugOption = False,
+) -> None:
+    """Train a model on labelled texts, and save it.
+
+    All that can be wrong with files, options, labels and the head is looked for before the training starts.
+    """
+    head_params = {name: value_of(text) for name, text in pairs(head_param or (), "--head-param", "NAME=VALUE").items()}
+    given = pairs(arg or (), "--arg", "NAME=VALUE")
+    _check_out(out, overwrite=overwrite)
+    from setfit_core.tables import labels_known_as, read_labelled
+
+    columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column, "multi_label": multi_label}
+    texts = read_labelled(data, **columns)
+    tests = None if evaluation is None else read_labelled(evaluation, **columns)
+    if samples_per_class is not None:
+        texts = _sampled(texts, samples_per_class, seed)
+
+    from setfit_core.cli.arguments import training_arguments
+    from setfit_core.cli.models import new_model
+    from setfit_core.training.trainer import Trainer
+
+    arguments = training_arguments(
+        given,
+        {"seed": seed, "num_epochs": None if epochs is None else (epochs, 16), "class_weight": class_weight}
+        | {name: value for name, value in _quiet().items() if name not in given},
+    )
+    model = new_model(body, head=head, head_params=head_params, multi_label=multi_label, seed=seed)
+    if freeze_body:
+        model.freeze("body")
+    held_out = None if tests is None else (tests.texts, labels_known_as(tests.labels, texts.labels))
+    trainer = Trainer(
+        model, arguments, train_dataset=(texts.texts, texts.labels), eval_dataset=held_out, metric=_accuracy_and_f1
+    )
+    with contextlib.redirect_stdout(sys.stderr):  # where transformers prints what it logs
+        trainer.train()
+    _tell(model, texts)
+    if tests is not None:
+        found = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in trainer.evaluate().items())
+        typer.echo(f"Evaluated on {len(tests.texts)} texts of {evaluation}: {found}.")
+    typer.echo(f"Wrote {model.save_pretrained(out)}.")
+
+
+def _check_out(out: Path, *, overwrite: bool) -> None:
+    from setfit_core.errors import PersistenceError
+
+    place = out.expanduser()
+    if place.is_dir() and any(place.iterdir()):
+        if not any((place / mark).is_file() for mark in ("config_setfit.json", "modules.json")):
+            raise PersistenceError(f"{out} holds files but no model, and nothing replaces them. Name another folder.")
+        if not overwrite:
+            raise PersistenceError(f"{out} holds a model already. Name another folder, or replace it: --overwrite.")
+    elif place.exists() and not place.is_dir():
+        raise PersistenceError(f"{out} is a file. Name another place for the folder of the model.")
+
+
+def _sampled(texts: LabelledTexts, number: int, seed: int) -> LabelledTexts:
+    from setfit_core.data import sample_dataset
+    from setfit_core.tables import LabelledTexts
+
+    return LabelledTexts(*sample_dataset((texts.texts, texts.labels), num_samples=number, seed=seed))
+
+
+def _quiet() -> dict[str, Any]:
+    return {
+        "show_progress_bar": is_terminal(sys.stderr),
+        "logging_strategy": "no",
+        "logging_first_step": False,
+    }
+
+
+def _accuracy_and_f1(predicted: Any, expected: Any) -> dict[str, float]:
+    from setfit_core.evaluation.scores import score
+
+    scores = score(expected, predicted, None)
+    return {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1}
+
+
+def _tell(model: SetFitModel, texts: LabelledTexts) -> None:
+    labels = model.labels or []
+    named = ", ".join(map(repr, labels[:_SHOWN])) + (", …" if len(labels) > _SHOWN else "")
+    head = type(model.model_head).__name__
+    typer.echo(f"Trained {head} on {len(texts.texts)} texts with {len(labels)} labels: {named}.")
