@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import copy
+import logging
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
+from setfit_core.calibration_phase import calibrate
+from setfit_core.choosing.candidates import Heads
+from setfit_core.choosing.compare import compare_heads
+from setfit_core.choosing.comparison import Comparison, Metric
 from setfit_core.embedding.cache import EmbeddingCache, checked_cache
 from setfit_core.embedding.precision import Precision, checked_precision
 from setfit_core.errors import ArgumentError, UnfittedHeadError
+from setfit_core.evaluation.calibration import Calibration
 from setfit_core.head_phase import HeadPhase, plan_head_phase
+from setfit_core.heads.abilities import known_rows, require_ability, votes
 from setfit_core.heads.adapters import unfitted
-from setfit_core.heads.construction import head_recipe
+from setfit_core.heads.auto import AutoHead
+from setfit_core.heads.construction import HeadRecipe, head_recipe
 from setfit_core.heads.held import HeadSetting, HeldHead
 from setfit_core.heads.multilabel import STRATEGIES
 from setfit_core.heads.settings import HeadTraining
@@ -31,9 +41,12 @@ from setfit_core.model_card import CardFacts, ModelCardData, base_model_of, reco
 from setfit_core.persistence import load_body, locate_model, push_to_hub
 from setfit_core.prediction import Prediction
 from setfit_core.saved import SavedModel, Trust, read_saved_model, write_saved_model
+from setfit_core.values import positive_integer
 
 if TYPE_CHECKING:
     import os
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_HEAD: Final = "logistic"
 DIFFERENTIABLE_HEAD: Final = "linear"
@@ -48,7 +61,8 @@ class SetFitModel:
         model_body: The body.
         model_head: The head: an instance that keeps one of the two contracts (see `setfit_core.protocols`), a
             class or factory, the name of an installed head, `"distribution:name"`, or `"package.module:Name"`.
-            None for logistic regression.
+            None for logistic regression; `"auto"` for the one that `choose_head` chooses from the training texts, with
+            `heads` and `metric` in `head_params`.
         multi_target_strategy: For several labels a text: `"one-vs-rest"`, `"multi-output"` or
             `"classifier-chain"`. A head built here is wrapped accordingly; an instance is taken as it is.
         normalize_embeddings: Whether embeddings are scaled to length 1 before they reach the head.
@@ -62,6 +76,8 @@ class SetFitModel:
 
     Attributes:
         card_facts: What is known for the model card: of the training, and what you said.
+        head_choice: The comparison by which `choose_head`, or `"auto"`, chose the head; None if nothing was chosen.
+        calibration: What `calibrate` found; assign None to remove it. Training the head or replacing it does so, too.
 
     Raises:
         HeadError: If the head can't be found or built, or keeps neither contract.
@@ -97,6 +113,8 @@ class SetFitModel:
         self.embedding_cache = embedding_cache
         self.normalize_embeddings = bool(normalize_embeddings)
         self.card_facts = CardFacts(card=model_card_data, base_model=base_model_of(None, model_body))
+        self.calibration: Calibration | None = None
+        self.head_choice: Comparison | None = None
         self._labelling = Labelling(labels, multi_label=multi_target_strategy is not None)
         self._setting = HeadSetting(model_body, multi_target_strategy, random_state)
         self._held = self._taken(DEFAULT_HEAD if model_head is None else model_head, head_params)
@@ -221,6 +239,7 @@ class SetFitModel:
             embedding_cache=embedding_cache,
         )
         model._held, model._labelling, model.card_facts = saved.held, saved.labelling, saved.facts
+        model.calibration = saved.calibration
         if model_card_data is not None:
             model.card_facts = replace(saved.facts, card=model_card_data)
         if labels is not None:
@@ -251,7 +270,7 @@ class SetFitModel:
         labelling = copy.copy(self._labelling)
         labelling.codec = labelling.codec or self._adopted_codec()
         strategy, normalize = self.multi_target_strategy, self.normalize_embeddings
-        return SavedModel(self.model_body, self._held, labelling, strategy, normalize, facts)
+        return SavedModel(self.model_body, self._held, labelling, strategy, normalize, facts, self.calibration)
 
     def push_to_hub(
         self,
@@ -298,7 +317,8 @@ class SetFitModel:
             )
 
     def __repr__(self) -> str:
-        return f"SetFitModel(head={self.model_head!r}, labels={self.labels!r}, device='{self.device}')"
+        calibration = "" if self.calibration is None else f", calibration={self.calibration!r}"
+        return f"SetFitModel(head={self.model_head!r}, labels={self.labels!r}, device='{self.device}'{calibration})"
 
     @property
     def model_body(self) -> SentenceTransformer:
@@ -344,7 +364,7 @@ class SetFitModel:
     @model_head.setter
     def model_head(self, head: Any) -> None:
         self._held = self._taken(head, None)
-        self._labelling.codec = None
+        self._labelling.codec = self.calibration = self.head_choice = None
         self.card_facts = replace(self.card_facts, training=None)
 
     @property
@@ -353,8 +373,11 @@ class SetFitModel:
         return self._held.differentiable
 
     def _taken(self, head: Any, params: Mapping[str, Any] | None) -> HeldHead:
+        return self._setting.take(head, params, self._num_named())
+
+    def _num_named(self) -> int | None:
         names = self._labelling.names
-        return self._setting.take(head, params, len(names) if names else None)
+        return len(names) if names else None
 
     # Labels
 
@@ -430,7 +453,8 @@ class SetFitModel:
             HeadError: If the head can't be trained on them.
         """
         phase = self._head_phase(x_train, y_train, class_weight, sample_weight)
-        phase.rehearse(seed)
+        if not isinstance(self.model_head, AutoHead):  # every head is tried when one is chosen
+            phase.rehearse(seed)
         return phase.codec, phase.targets
 
     def fit(
@@ -472,12 +496,57 @@ class SetFitModel:
             show_progress_bar=show_progress_bar,
             seed=seed,
         )
+        if isinstance(self.model_head, AutoHead):
+            self.choose_head(x_train, y_train, seed=seed, show_progress_bar=show_progress_bar)
         phase = self._head_phase(x_train, y_train, class_weight, sample_weight)
         phase.run(training)
-        self._held, self._labelling.codec = phase.held, phase.codec
+        self._held, self._labelling.codec, self.calibration = phase.held, phase.codec, None
         columns = phase.codec.expand_class_ids(phase.targets)
         record = record_training(phase.texts, columns, len(phase.codec.labels))
         self.card_facts = replace(self.card_facts, training=record)
+
+    def choose_head(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[Any],
+        heads: Heads | None = None,
+        *,
+        metric: Metric | None = None,
+        seed: int = 42,
+        show_progress_bar: bool = False,
+    ) -> Comparison:
+        """Compare heads on the body as it is (`setfit_core.compare_heads`), and take the best one, untrained.
+
+        With `head="auto"`, training does this by itself, before the body is tuned. A tuned body has seen the texts, and
+        on its embeddings of them all heads look alike.
+
+        Args:
+            texts: The training texts.
+            labels: Their labels.
+            heads: The heads to choose from; None for those that `head="auto"` was given, or all that are installed.
+            metric: What they are compared by; None for what `head="auto"` was given, or `"accuracy"`.
+            seed: Seed of the folds and of the heads.
+            show_progress_bar: Whether to print what was chosen and why.
+
+        Returns:
+            The comparison, which is `model.head_choice` from now on. Its `why` says what was chosen and why.
+
+        Raises:
+            InputError: If texts or labels can't be used.
+            HeadError: If no head could be tested.
+        """
+        asked = self.model_head if isinstance(self.model_head, AutoHead) else AutoHead()
+        heads = asked.heads if heads is None else heads
+        comparison = compare_heads(self, texts, labels, heads, metric=metric or asked.metric, seed=seed)
+        recipe = cast("HeadRecipe", comparison.best.recipe)  # what was tested could be built
+        self._held = self._setting.build(recipe, self._num_named())
+        self._labelling.codec = self.calibration = None
+        self.card_facts = replace(self.card_facts, training=None)
+        self.head_choice = comparison
+        logger.info(comparison.why)
+        if show_progress_bar:
+            tqdm.write(comparison.why, file=sys.stderr)
+        return comparison
 
     def _head_phase(
         self,
@@ -497,6 +566,43 @@ class SetFitModel:
             cache=self.embedding_cache,
             class_weight=class_weight,
             sample_weight=sample_weight,
+        )
+
+    def calibrate(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[Any],
+        method: Literal["temperature", "isotonic"] = "temperature",
+        *,
+        cv: int | None = None,
+        seed: int = 42,
+    ) -> None:
+        """Fit the probabilities of the trained model to labelled texts that it was not trained on.
+
+        From then on `predict_proba` returns calibrated probabilities, and `predict` the likeliest label by these.
+        What was fitted is `model.calibration`. It is saved with the model.
+
+        Args:
+            texts: At least 10 texts, better some hundreds, which neither body nor head was trained on.
+            labels: Their labels, each of which had texts in training.
+            method: `"temperature"` divides all logits by one number, so that labels stay what they are (Guo et al.
+                2017). `"isotonic"` fits a function for each class, of which it needs a text at least; it takes many
+                more texts to be worth it, and changes labels (Zadrozny and Elkan 2002).
+            cv: Instead of asking the head, train copies of it on so many folds of the texts, as `fit` does by default
+                and without weights, and fit to what each says about the texts that it has not seen. This is for the
+                texts that the head was trained on, when there are no others. If the body was tuned on them, too, it
+                separates them better than other texts, and the probabilities come out too sure. A label needs two
+                texts.
+            seed: Seed of the folds and of the copies.
+
+        Raises:
+            NoProbabilitiesError: If the head has no `predict_proba`.
+            UnfittedHeadError: If the model has not been trained.
+            InputError: If the texts are too few or can't be used, or a label is unknown or missing (`LabelError`).
+            ArgumentError: If an argument has no meaning, or `cv` can't make untrained copies of the head.
+        """
+        self.calibration = calibrate(
+            self._prediction(), self._setting, self._fitted_codec(), texts, labels, method=method, cv=cv, seed=seed
         )
 
     def freeze(self, component: Component | None = None) -> None:
@@ -540,7 +646,14 @@ class SetFitModel:
         return self._prediction().embeddings(inputs, batch_size=batch_size, show_progress_bar=show_progress_bar)
 
     def _prediction(self) -> Prediction:
-        return Prediction(self.model_body, self._held, self.normalize_embeddings, self.precision, self.embedding_cache)
+        return Prediction(
+            self.model_body,
+            self._held,
+            self.normalize_embeddings,
+            self.precision,
+            self.embedding_cache,
+            self.calibration,
+        )
 
     def predict(
         self,
@@ -549,6 +662,8 @@ class SetFitModel:
         as_numpy: bool = False,
         use_labels: bool = True,
         show_progress_bar: bool | None = None,
+        *,
+        none_label: Label | None = None,
     ) -> Any:
         """Predict the label of each text.
 
@@ -558,24 +673,35 @@ class SetFitModel:
             as_numpy: Whether to return an array instead of a tensor or list.
             use_labels: Whether to return labels; otherwise their places in `model.labels`.
             show_progress_bar: Whether to show progress.
+            none_label: What a text is labelled with that belongs to none of the labels, for a head that can tell (it
+                declares `open_set`, as `prototype` does). None gives each text one of the labels.
 
         Returns:
             `[n]`: a list for string labels, otherwise a tensor (integers as int64). For several labels a text, 0/1
-            indicators `[n, len(model.labels)]`, or lists of names if the model was trained on such. A single text
-            gives its one entry.
+            indicators `[n, len(model.labels)]`, or lists of names if the model was trained on such. With `none_label`,
+            a list. A single text gives its one entry.
 
         Raises:
             UnfittedHeadError: If the model has not been trained.
             InputError: If a text is not a string.
+            HeadError: If `none_label` is given and the head can't tell.
             HeadOutputError: If the head breaks its contract.
+            ArgumentError: If `none_label` is given without `use_labels`, or for several labels a text.
         """
         codec = self._fitted_codec()
         texts = [inputs] if isinstance(inputs, str) else inputs
-        class_ids = self._prediction().class_ids(
-            texts, codec, batch_size=batch_size, show_progress_bar=show_progress_bar
+        if none_label is not None:
+            self._check_none_label(use_labels=use_labels)
+        prediction = self._prediction()
+        embeddings = prediction.embeddings(
+            texts, batch_size=batch_size, show_progress_bar=show_progress_bar, codec=codec
         )
-        columns = codec.expand_class_ids(class_ids)
+        columns = codec.expand_class_ids(prediction.class_ids_of(embeddings, codec))
         predicted = codec.decode(columns) if use_labels else columns
+        if none_label is not None:
+            known = known_rows(self.model_head, embeddings).tolist()
+            decoded = predicted if isinstance(predicted, list) else predicted.tolist()
+            predicted = [label if row else none_label for label, row in zip(decoded, known, strict=True)]
         single = isinstance(inputs, str)
         if not isinstance(predicted, list):
             return self._converted(predicted, single=single, as_numpy=as_numpy)
@@ -618,6 +744,50 @@ class SetFitModel:
         return self._converted(full, single=isinstance(inputs, str), as_numpy=as_numpy)
 
     __call__ = predict
+
+    def _check_none_label(self, *, use_labels: bool) -> None:
+        if not use_labels:
+            msg = "none_label is a label, and use_labels=False asks for places in model.labels. Leave one of them out."
+            raise ArgumentError(msg)
+        if self.multi_target_strategy is not None:
+            msg = "none_label is for one label a text; with several, a text of none of them has no label at all."
+            raise ArgumentError(msg)
+        require_ability(self.model_head, "open_set")
+
+    def explain(self, inputs: str | Sequence[str], limit: int = 3, *, batch_size: int | None = None) -> Any:
+        """Return the training texts that each prediction rests on, for a head that can tell (it declares `explain`).
+
+        Args:
+            inputs: A text or a list of texts.
+            limit: The most training texts for each.
+            batch_size: Texts a forward pass of the body; None for batches of about 1024 tokens.
+
+        Returns:
+            For each text a list of `setfit_core.heads.abilities.Vote`, the weightiest first: with the training text,
+            its label as in `predict`, how near it is, and its share of the votes. A single text gives its one list.
+
+        Raises:
+            UnfittedHeadError: If the model has not been trained.
+            InputError: If a text is not a string.
+            HeadError: If the head can't tell.
+            HeadOutputError: If the head breaks its word.
+        """
+        codec = self._fitted_codec()
+        positive_integer("limit", limit)
+        require_ability(self.model_head, "explain")
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        embeddings = self._prediction().embeddings(texts, batch_size=batch_size, show_progress_bar=False)
+        found = [
+            [replace(vote, label=self._decoded(vote.label, codec)) for vote in row]
+            for row in votes(self.model_head, embeddings, limit)
+        ]
+        return found[0] if isinstance(inputs, str) else found
+
+    @staticmethod
+    def _decoded(class_id: Any, codec: LabelCodec) -> Any:
+        columns = codec.expand_class_ids(np.asarray([class_id], dtype=np.int64))
+        label = codec.decode(columns)[0]
+        return label.tolist() if isinstance(label, np.generic | np.ndarray) else label
 
     def _converted(self, array: npt.NDArray[Any], *, single: bool, as_numpy: bool) -> Any:
         output: Any = array

@@ -16,6 +16,7 @@ from setfit_core.embedding.cache import EmbeddingCache
 from setfit_core.embedding.embed import embed
 from setfit_core.embedding.precision import Precision
 from setfit_core.errors import HeadError
+from setfit_core.evaluation.calibration import Calibration
 from setfit_core.heads.adapters import adapter_for, to_array
 from setfit_core.heads.held import HeldHead
 from setfit_core.labels import IntArray, LabelCodec
@@ -36,6 +37,7 @@ class Prediction:
         normalize: Whether embeddings are scaled to length 1.
         precision: What the body computes in.
         cache: Where embeddings of earlier calls are.
+        calibration: What is done to the head's probabilities; None for nothing.
     """
 
     body: SentenceTransformer
@@ -43,6 +45,7 @@ class Prediction:
     normalize: bool
     precision: Precision
     cache: EmbeddingCache | None
+    calibration: Calibration | None = None
 
     def embeddings(
         self,
@@ -64,7 +67,8 @@ class Prediction:
             positive_integer("batch_size", batch_size, ", or None")
 
         def open_rows(embeddings: Tensor) -> list[int]:
-            return [] if codec is None else close_calls(self.held.head, self._placed(embeddings), codec).tolist()
+            head, placed = self.held.head, self._placed(embeddings)
+            return [] if codec is None else close_calls(head, placed, codec, self.calibration).tolist()
 
         return self._placed(
             embed(
@@ -84,32 +88,56 @@ class Prediction:
     ) -> IntArray:
         """Return the class ids `[n]` of texts; 0/1 indicators `[n, num_classes]` for several labels a text."""
         embeddings = self.embeddings(texts, batch_size=batch_size, show_progress_bar=show_progress_bar, codec=codec)
-        return adapter_for(self.held.head).class_ids(embeddings, codec)
+        return self.class_ids_of(embeddings, codec)
+
+    def class_ids_of(self, embeddings: Any, codec: LabelCodec) -> IntArray:
+        """Return the class ids of embeddings that `embeddings` returned."""
+        if self.calibration is None:
+            return adapter_for(self.held.head).class_ids(embeddings, codec)
+        return _likeliest(self._probabilities(embeddings, codec), codec)
 
     def probabilities(
         self, texts: Sequence[str], codec: LabelCodec, *, batch_size: int | None, show_progress_bar: bool | None
     ) -> npt.NDArray[Any]:
         """Return the probabilities `[n, num_classes]` of texts."""
         embeddings = self.embeddings(texts, batch_size=batch_size, show_progress_bar=show_progress_bar, codec=codec)
-        return adapter_for(self.held.head).probabilities(embeddings, codec)
+        return self._probabilities(embeddings, codec)
+
+    def _probabilities(self, embeddings: Any, codec: LabelCodec) -> npt.NDArray[Any]:
+        probabilities = adapter_for(self.held.head).probabilities(embeddings, codec)
+        if self.calibration is None:
+            return probabilities
+        return self.calibration.calibrated(probabilities, multi_label=codec.multi_label)
 
     def _placed(self, embeddings: Tensor) -> Tensor | npt.NDArray[Any]:
         return embeddings if self.held.differentiable else to_array(embeddings)
 
 
-def close_calls(head: Any, embeddings: Any, codec: LabelCodec) -> IntArray:
+def _likeliest(probabilities: npt.NDArray[Any], codec: LabelCodec) -> IntArray:
+    """Return the class ids `[n]` that probabilities `[n, num_classes]` stand for, or indicators."""
+    if codec.multi_label:
+        return (probabilities > 0.5).astype(np.int64)
+    # Of labels that are as likely as each other the first one wins, as in the argmax of `SetFitModel.predict_proba`.
+    order = np.argsort(codec.classes)
+    return np.asarray(order[probabilities[:, order].argmax(axis=1)])
+
+
+def close_calls(head: Any, embeddings: Any, codec: LabelCodec, calibration: Calibration | None = None) -> IntArray:
     """Return the rows of embeddings `[n, embedding_size]` whose label is a close call, int64 `[m]`.
 
-    For several labels a text, those where a label is about as likely as not. A head without probabilities doesn't say
-    how sure it is, and has none.
+    It is one if the label may be another when each probability of the head changes by half of `CLOSE`. A head without
+    probabilities doesn't say how sure it is, and has no close calls.
     """
     try:
         probabilities = adapter_for(head).probabilities(embeddings, codec)
     except HeadError:  # predict says what is wrong, if it needs what failed
         return np.zeros(0, dtype=np.int64)
+    low, high = probabilities - CLOSE / 2, probabilities + CLOSE / 2
+    if calibration is not None:
+        low, high = calibration.order(low), calibration.order(high)
     if codec.multi_label:
-        gaps = np.abs(2 * probabilities - 1).min(axis=1)
-    else:
-        ordered = np.sort(probabilities, axis=1)
-        gaps = ordered[:, -1] - ordered[:, -2]
-    return np.flatnonzero(gaps < CLOSE)
+        return np.flatnonzero(((low < 0.5) & (high > 0.5)).any(axis=1))
+    rows, first = np.arange(len(low)), low.argmax(axis=1)
+    high[rows, first] = -np.inf
+    # A calibration may leave nothing of all of a text's probabilities, and then the head's own count.
+    return np.flatnonzero((high.max(axis=1) > low[rows, first]) | (low[rows, first] == 0))

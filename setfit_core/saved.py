@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,6 +11,7 @@ from torch import nn
 
 from setfit_core.embedding.embed import embedding_size
 from setfit_core.errors import ArgumentError, HeadError, LabelError, ModelFormatError, NoProbabilitiesError
+from setfit_core.evaluation.calibration import Calibration, calibration_from_json
 from setfit_core.heads.adapters import adapter_for, to_array
 from setfit_core.heads.construction import builds_head, head_recipe
 from setfit_core.heads.held import HeldHead
@@ -68,6 +68,7 @@ class SavedModel:
         multi_target_strategy: How several labels a text are predicted; None for one label a text.
         normalize_embeddings: Whether embeddings are scaled to length 1 before they reach the head.
         facts: What is known for the model card.
+        calibration: What is done to the head's probabilities; None for nothing.
     """
 
     body: SentenceTransformer
@@ -76,6 +77,7 @@ class SavedModel:
     multi_target_strategy: str | None
     normalize_embeddings: bool
     facts: CardFacts
+    calibration: Calibration | None = None
 
 
 def read_saved_model(
@@ -127,10 +129,16 @@ def write_saved_model(directory: str | os.PathLike[str], saved: SavedModel, *, s
         The folder, as an absolute path.
 
     Raises:
+        ArgumentError: If `setfit` is to predict calibrated probabilities, which it can't.
         UnsavableHeadError: If the head has no safe file format, or is none that `setfit` could use.
         PersistenceError: If the folder can't be written, or holds something that is not a model.
     """
     head, codec = saved.held.head, saved.labelling.codec
+    if setfit_compatible and saved.calibration is not None:
+        raise ArgumentError(
+            "The model is calibrated, and setfit would predict other probabilities with it. Save it without "
+            "setfit_compatible=True, or remove the calibration first: model.calibration = None."
+        )
 
     def add(folder: Path, record: HeadRecord) -> None:
         if setfit_compatible:
@@ -145,6 +153,7 @@ def write_saved_model(directory: str | os.PathLike[str], saved: SavedModel, *, s
             probabilities=callable(getattr(head, "predict_proba", None)),
             max_seq_length=saved.body.max_seq_length,
             setfit_compatible=setfit_compatible,
+            calibration=None if saved.calibration is None else saved.calibration.method,
         )
         (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
 
@@ -158,6 +167,7 @@ def write_saved_model(directory: str | os.PathLike[str], saved: SavedModel, *, s
         normalize_embeddings=saved.normalize_embeddings,
         multi_target_strategy=saved.multi_target_strategy,
         training=saved.facts.to_json(),
+        calibration=None if saved.calibration is None else saved.calibration.to_json(),
         add=add,
     )
 
@@ -189,7 +199,27 @@ def _read_ours(path: Path, head: Any, asked: _Asked, device: str | None, trust: 
             "file is damaged; download or save the model again."
         )
     held = HeldHead(loaded, recipe, built_with)
-    return SavedModel(body, held, labelling, config.multi_target_strategy, config.normalize_embeddings, facts)
+    # A head of the caller's own has other probabilities than the calibrated ones.
+    calibration = None if loaded is head else _read_calibration(path, config.calibration, labelling)
+    return SavedModel(
+        body, held, labelling, config.multi_target_strategy, config.normalize_embeddings, facts, calibration
+    )
+
+
+def _read_calibration(path: Path, saved: Mapping[str, Any] | None, labelling: Labelling) -> Calibration | None:
+    if saved is None:
+        return None
+    if labelling.codec is None:
+        raise ModelFormatError(
+            f"{path / CONFIG_FILE} calibrates a head that was not trained. The file is damaged; download or save the "
+            "model again."
+        )
+    try:
+        return calibration_from_json(saved, labelling.codec.num_classes)
+    except ValueError as error:
+        raise ModelFormatError(
+            f"{path / CONFIG_FILE}: {error}. The file is damaged; download or save the model again."
+        ) from error
 
 
 def _read_setfits(path: Path, head: Any, asked: _Asked, device: str | None, trust: Trust) -> SavedModel | None:
@@ -250,8 +280,11 @@ def _check_fit(saved: SavedModel, path: Path) -> None:
     adapter = adapter_for(saved.held.head)
     try:
         adapter.class_ids(rows, codec)
-        with contextlib.suppress(NoProbabilitiesError):
+        try:
             adapter.probabilities(rows, codec)
+        except NoProbabilitiesError:
+            if saved.calibration is not None:
+                raise
     except HeadError as error:
         raise ModelFormatError(
             f"The parts of the model in {path} don't fit each other: asked about an embedding of {size} dimensions, "

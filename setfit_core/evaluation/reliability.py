@@ -41,14 +41,15 @@ class Reliability:
         return float(np.average(gaps, weights=self.counts[filled]))
 
     def plot(self, axes: Axes, *, label: str | None = None) -> None:
-        """Draw the accuracy of each filled bin over its confidence, beside the diagonal of perfect reliability.
+        """Draw the accuracy of each filled bin over its confidence; the first curve gets the diagonal of a perfect one.
 
         Args:
             axes: Where to draw, of matplotlib.
             label: The name of this curve in a legend; the calibration error is put behind it.
         """
         filled = self.counts > 0
-        axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", linewidth=1)
+        if not axes.lines:
+            axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", linewidth=1)
         name = f"{label or 'calibration error'} ({self.calibration_error:.3f})"
         axes.plot(self.confidence[filled], self.accuracy[filled], marker="o", label=name)
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy", aspect="equal")

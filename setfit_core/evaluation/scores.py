@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, f1_score
 
 from setfit_core.evaluation.reliability import calibration_error
 from setfit_core.labels import IntArray
@@ -41,6 +40,8 @@ def score(expected: IntArray, predicted: IntArray, probabilities: npt.NDArray[An
         predicted: The predicted ones, of the same shape.
         probabilities: `[n, num_classes]`, a column a class id; None if the head gives none.
     """
+    from sklearn.metrics import accuracy_score, f1_score  # 1 s of import that prediction spares
+
     return Scores(
         accuracy=float(accuracy_score(expected, predicted)),
         macro_f1=float(f1_score(expected, predicted, average="macro", zero_division=0)),

@@ -46,6 +46,7 @@ def render_card(
     probabilities: bool = False,
     max_seq_length: float | None = None,
     setfit_compatible: bool = False,
+    calibration: str | None = None,
 ) -> str:
     """Return the text of `README.md`: the same for the same arguments, and no figure that was not measured.
 
@@ -61,6 +62,7 @@ def render_card(
         probabilities: Whether it can predict probabilities.
         max_seq_length: How many tokens of a text the body reads; None or infinity if it has no limit.
         setfit_compatible: Whether `setfit` loads the folder, too, which then holds a pickle of the head besides.
+        calibration: How the probabilities were calibrated; None if they are the head's own.
     """
     card = facts.card or ModelCardData()
     training = facts.published_training or TrainingRecord()
@@ -72,6 +74,8 @@ def render_card(
     description = _description(card, head, names, training, base_model, normalize_embeddings, multi_target_strategy)
     if max_seq_length is not None and math.isfinite(max_seq_length):
         description.append(["Longest text", f"{max_seq_length} tokens; what follows is not read"])
+    if calibration is not None:
+        description.append(["Probabilities calibrated by", code(calibration)])
     sections = [
         f"# {inline(title)}",
         "A text classifier. A [sentence-transformers](https://sbert.net) body turns a text into an embedding, and a "

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config_setfit.json"
 PICKLED_HEAD_FILE = "model_head.pkl"
 #: Version 2 writes the names of the labels apart from their encoding, as `setfit` reads them, and keeps the training.
-FORMAT_VERSION = 2
+#: Version 3 has a calibration. A model without one is written in version 2, which is all that it needs.
+FORMAT_VERSION = 3
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+!-]*[A-Za-z0-9])?")
 
@@ -58,6 +59,7 @@ class ModelConfig:
         multi_target_strategy: How a single-label head was made to predict several labels, if it was.
         head: What is known about the head.
         training: What is known about the training, for the model card; opaque here.
+        calibration: What is done to the head's probabilities; opaque here. None for nothing.
         format_version: The version of this format.
         core_version: The version of setfit-core that saved the model.
     """
@@ -67,12 +69,13 @@ class ModelConfig:
     multi_target_strategy: str | None
     head: HeadRecord
     training: Mapping[str, Any] | None = None
+    calibration: Mapping[str, Any] | None = None
     format_version: int = FORMAT_VERSION
     core_version: str = __version__
 
 
 def write_config(directory: Path, config: ModelConfig) -> None:
-    """Write `config_setfit.json`, in the newest version of its format.
+    """Write `config_setfit.json`, in the oldest version of its format since 2 that says everything.
 
     `setfit` 1.2 hands every key at the top to the constructor of its model, which reads `labels` and
     `normalize_embeddings`, passes over keys that it doesn't know, and fails at `multi_target_strategy`,
@@ -85,7 +88,7 @@ def write_config(directory: Path, config: ModelConfig) -> None:
     encoding = None if config.labels is None else dict(config.labels)
     names = None if encoding is None else encoding.pop("names", None)
     content = {
-        "format_version": FORMAT_VERSION,
+        "format_version": 2 if config.calibration is None else 3,
         "core_version": config.core_version,
         "labels": names,
         "label_encoding": encoding,
@@ -101,6 +104,8 @@ def write_config(directory: Path, config: ModelConfig) -> None:
             "params": head.params,
         },
     }
+    if config.calibration is not None:
+        content["calibration"] = config.calibration
     write_json(directory / CONFIG_FILE, content)
 
 
@@ -144,6 +149,7 @@ def read_config(directory: Path) -> ModelConfig | None:
         ),
         head=record,
         training=None if first else _take(path, content, "training", dict, optional=True),
+        calibration=_take(path, content, "calibration", dict) if version >= 3 else None,
         format_version=version,
         core_version=_take(path, content, "core_version", str),
     )

@@ -33,6 +33,7 @@ def save_folder(
     normalize_embeddings: bool,
     multi_target_strategy: str | None,
     training: Mapping[str, Any] | None = None,
+    calibration: Mapping[str, Any] | None = None,
     add: Callable[[Path, HeadRecord], None] | None = None,
 ) -> Path:
     """Save a model, whole or not at all.
@@ -51,6 +52,7 @@ def save_folder(
         normalize_embeddings: Part of the configuration.
         multi_target_strategy: Part of the configuration.
         training: Part of the configuration.
+        calibration: Part of the configuration.
         add: Writes further files into the folder that it is given, knowing what is recorded of the head.
 
     Returns:
@@ -73,6 +75,7 @@ def save_folder(
             multi_target_strategy=multi_target_strategy,
             head=record,
             training=training,
+            calibration=calibration,
         )
         write_config(written, config)
         if add is not None:

@@ -48,8 +48,9 @@ def main(directory: Path) -> None:
     several = [[topic] if number % 2 else [topic, "even"] for number, topic in enumerate(topics)]
     expected: dict[str, Any] = {}
 
-    def keep(name: str, model: SetFitModel, labels: list[Any], **options: Any) -> None:
+    def keep(name: str, model: SetFitModel, labels: list[Any], method: Any, **options: Any) -> None:
         model.fit(texts, labels, show_progress_bar=False, **options)
+        model.calibrate(texts, labels, method)
         model.save_pretrained(directory / name)
         predicted = model.predict(ASKED)
         expected[name] = {
@@ -59,12 +60,12 @@ def main(directory: Path) -> None:
             "strategy": model.multi_target_strategy,
         }
 
-    keep("logistic", SetFitModel(body()), topics)
+    keep("logistic", SetFitModel(body()), topics, "temperature")
     numbers = [NUMBERS[topic] for topic in topics]
-    keep("linear", SetFitModel(body(), "linear", normalize_embeddings=True), numbers, num_epochs=3)
-    keep("one-vs-rest", SetFitModel(body(), multi_target_strategy="one-vs-rest"), several)
+    keep("linear", SetFitModel(body(), "linear", normalize_embeddings=True), numbers, "isotonic", num_epochs=3)
+    keep("one-vs-rest", SetFitModel(body(), multi_target_strategy="one-vs-rest"), several, "temperature")
     forest = RandomForestClassifier(n_estimators=3, random_state=0)
-    keep("forest", SetFitModel(body(), forest, labels=["sport", "tech", "food", "never"]), topics)
+    keep("forest", SetFitModel(body(), forest, labels=["sport", "tech", "food", "never"]), topics, "isotonic")
     content = json.dumps({"texts": ASKED, "models": expected}, indent=1)
     (directory / "expected.json").write_text(content + "\n", encoding="utf-8")
 
