@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from setfit_core.choosing.candidates import Candidate, Heads, one_line, read_candidates
 from setfit_core.choosing.comparison import METRIC_NAMES, METRICS, Comparison, Estimate, HeadRow, Metric
-from setfit_core.choosing.folds import Fold, folds_a_repeat, make_folds
+from setfit_core.choosing.folds import Fold, check_division, folds_a_repeat, make_folds
 from setfit_core.choosing.out_of_fold import FoldResult, cross_fit, embeddings_for, trained_head
 from setfit_core.choosing.task import Task, make_task
 from setfit_core.errors import PersistenceError
@@ -85,6 +85,7 @@ def compare_heads(
         ArgumentError: If another argument has no meaning.
     """
     one_of("metric", metric, METRICS)
+    check_division(folds, repeats, seed)
     candidates = read_candidates(heads)
     task = make_task(model_or_embeddings, texts, labels, multi_target_strategy)
     return compare_on(task, candidates, metric=metric, folds=folds, repeats=repeats, seed=seed, training=training)
@@ -101,6 +102,7 @@ def compare_on(
     training: HeadTraining | None = None,
 ) -> Comparison:
     """Compare heads on a task; see `compare_heads`."""
+    one_of("metric", metric, METRICS)
     divisions = make_folds(task.targets, folds=folds, repeats=repeats, seed=seed)
     training = training or default_training(seed)
     tested = [_tested(candidate, task, training, divisions) for candidate in candidates]

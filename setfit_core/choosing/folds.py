@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from setfit_core.errors import ArgumentError, LabelError
 from setfit_core.labels import IntArray
-from setfit_core.values import is_integer, positive_integer, seed_value
+from setfit_core.values import positive_integer, seed_value
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,8 @@ def make_folds(targets: IntArray, *, folds: int = 5, repeats: int = 1, seed: int
         LabelError: If there is nothing to test: no class has two texts.
         ArgumentError: If a number has no meaning.
     """
-    if not is_integer(folds) or folds < 2:
-        msg = f"folds is {folds!r}. Give an integer of 2 or more."
-        raise ArgumentError(msg)
-    positive_integer("repeats", repeats)
-    generator = np.random.default_rng(seed_value(seed))
+    check_division(folds, repeats, seed)
+    generator = np.random.default_rng(seed)
     groups = _groups(targets)
     number = min([folds, *(len(rows) for rows in groups if len(rows) > 1)])
     divide = _divided if targets.ndim == 1 else _divided_rows
@@ -71,6 +69,15 @@ def make_folds(targets: IntArray, *, folds: int = 5, repeats: int = 1, seed: int
         msg = "Each class has a single text, so none can be held back for testing. Give two texts or more a class."
         raise LabelError(msg)
     return tuple(made)
+
+
+def check_division(folds: Any, repeats: Any, seed: Any) -> None:
+    """Raise `ArgumentError` unless texts can be divided in this way; see `make_folds`."""
+    if positive_integer("folds", folds) < 2:
+        msg = "folds is 1. Give an integer of 2 or more: what a head is tested on has to be held back from training."
+        raise ArgumentError(msg)
+    positive_integer("repeats", repeats)
+    seed_value(seed)
 
 
 def folds_a_repeat(folds: Sequence[Fold]) -> int:

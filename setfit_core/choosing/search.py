@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from setfit_core.choosing.candidates import Candidate, Heads, one_line, read_candidates
 from setfit_core.choosing.compare import FOLDS, REPEATS, default_training, fold_scores
 from setfit_core.choosing.comparison import METRICS, Estimate, Metric
-from setfit_core.choosing.folds import Fold, folds_a_repeat, make_folds
+from setfit_core.choosing.folds import Fold, check_division, folds_a_repeat, make_folds
 from setfit_core.choosing.found import HeadSearch, SearchTrial
-from setfit_core.choosing.out_of_fold import cross_fit
+from setfit_core.choosing.out_of_fold import FoldResult, cross_fit
 from setfit_core.choosing.task import Task, make_task
 from setfit_core.errors import ArgumentError, HeadError, SetFitError
+from setfit_core.evaluation.scores import log_loss
 from setfit_core.heads.construction import HeadRecipe
 from setfit_core.heads.held import HeldHead
 from setfit_core.heads.search_spaces import search_space_of
@@ -83,7 +84,10 @@ def search_heads(
         ArgumentError: If another argument has no meaning.
         HeadParameterError: If a head doesn't take a parameter of `spaces`.
     """
+    _optuna()
     searched = searched_heads(heads, spaces)
+    _check(searched, n_trials, timeout, metric)
+    check_division(folds, repeats, seed)
     task = make_task(model_or_embeddings, texts, labels, multi_target_strategy)
     return search_on(
         task,
@@ -164,6 +168,33 @@ def search_on(
     training: HeadTraining | None = None,
 ) -> HeadSearch:
     """Search among heads on a task; see `search_heads`."""
+    _check(searched, n_trials, timeout, metric)
+    optuna = _optuna()
+    evaluation = _Evaluation(
+        task,
+        make_folds(task.targets, folds=folds, repeats=repeats, seed=seed),
+        training or default_training(seed),
+        metric,
+    )
+    ends = math.inf if timeout is None else time.perf_counter() + timeout
+    trials: list[SearchTrial] = []
+    tried: dict[tuple[tuple[str, Any], ...], SearchTrial] = {}  # few choices are proposed again and again
+    with _quiet(optuna):
+        proposals = _Proposals(optuna, searched, metric, seed)
+        for head in searched:
+            if not trials or time.perf_counter() < ends:
+                trials.append(evaluation.run(head.candidate))
+                proposals.learn_given(trials[-1])
+        while proposals.possible and len(trials) < n_trials and time.perf_counter() < ends:
+            proposal, candidate = proposals.next()
+            drawn = tuple(proposal.params.items())
+            tried[drawn] = tried.get(drawn) or evaluation.run(candidate)
+            trials.append(tried[drawn])
+            proposals.learn(proposal, trials[-1])
+    return HeadSearch(tuple(trials), metric, len(task), folds_a_repeat(evaluation.folds), repeats)
+
+
+def _check(searched: Sequence[SearchedHead], n_trials: Any, timeout: Any, metric: Any) -> None:
     one_of("metric", metric, METRICS)
     positive_integer("n_trials", n_trials)
     if n_trials < len(searched):
@@ -174,26 +205,6 @@ def search_on(
     if timeout is not None and not (is_number(timeout) and timeout > 0):
         msg = f"timeout is {timeout!r}. Give seconds, a number above 0, or None."
         raise ArgumentError(msg)
-    optuna = _optuna()
-    evaluation = _Evaluation(
-        task,
-        make_folds(task.targets, folds=folds, repeats=repeats, seed=seed),
-        training or default_training(seed),
-        metric,
-    )
-    ends = math.inf if timeout is None else time.perf_counter() + timeout
-    trials: list[SearchTrial] = []
-    with _quiet(optuna):
-        proposals = _Proposals(optuna, searched, metric, seed)
-        for head in searched:
-            if not trials or time.perf_counter() < ends:
-                trials.append(evaluation.run(head.candidate))
-                proposals.learn_given(trials[-1])
-        while proposals.possible and len(trials) < n_trials and time.perf_counter() < ends:
-            proposal, candidate = proposals.next()
-            trials.append(evaluation.run(candidate))
-            proposals.learn(proposal, trials[-1])
-    return HeadSearch(tuple(trials), metric, len(task), folds_a_repeat(evaluation.folds), repeats)
 
 
 @dataclass(frozen=True)
@@ -219,15 +230,24 @@ class _Evaluation:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # dozens of trials would give the same ones
             try:
-                scores = fold_scores(self.task, list(cross_fit(self.task, build, self.training, self.folds)))
+                values = self._values(list(cross_fit(self.task, build, self.training, self.folds)))
             except PASSED_THROUGH:
                 raise
             except BaseException as error:  # a plugin may raise or exit in any way
                 return None, one_line(error)
-        values = [value for score in scores if (value := getattr(score, self.metric)) is not None]
         if not values:
             return None, "It has no predict_proba, so there is no log loss. Search with metric='accuracy'."
         return Estimate.of(values), None
+
+    def _values(self, results: Sequence[FoldResult]) -> list[float]:
+        """Return the metric of each fold; none for the log loss of a head without probabilities."""
+        if self.metric != "log_loss":
+            return [getattr(score, self.metric) for score in fold_scores(self.task, results)]
+        return [  # alone, since the other scores take longer than the training of a small head
+            log_loss(self.task.targets[result.fold.test], result.probabilities)
+            for result in results
+            if result.probabilities is not None
+        ]
 
 
 class _Proposals:
