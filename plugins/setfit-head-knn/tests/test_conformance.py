@@ -1,0 +1,5 @@
+from setfit_core.testing import HeadConformance
+
+
+class TestKNNHead(HeadConformance):
+    make_head = "knn"
