@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from setfit_core import __version__
-from setfit_core.cli import check, compare, convert, evaluate, heads, new_head, predict, train
+from setfit_core.cli import check, compare, convert, evaluate, heads, new_head, predict, search, train
 from setfit_core.cli.options import DebugOption, Session
 from setfit_core.errors import SetFitError
 
@@ -32,6 +32,7 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("compare")(compare.compare)
+app.command("search")(search.search)
 app.command("check")(check.check)
 app.command("new-head")(new_head.new_head)
 app.command("convert")(convert.convert)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from setfit_core.cli.config_file import ConfigOption
-from setfit_core.cli.options import DebugOption, LabelColumnOption, TextColumnOption
+from setfit_core.cli.options import DebugOption, JsonOption, LabelColumnOption, OverwriteOption, TextColumnOption
 from setfit_core.cli.screen import print_table, progress
-from setfit_core.errors import InputError, NoProbabilitiesError, SetFitError
+from setfit_core.errors import InputError, NoProbabilitiesError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +33,12 @@ def evaluate(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Labelled texts: .csv, .jsonl or .parquet.")],
     text_column: TextColumnOption = None,
     label_column: LabelColumnOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of tables.")] = False,
+    as_json: JsonOption = False,
     reliability_plot: Annotated[
         Path | None,
         typer.Option("--reliability-plot", metavar="FILE.png", help="Draw how far probabilities can be relied on."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a plot that is there.")] = False,
+    overwrite: OverwriteOption = False,
     _config: ConfigOption = None,
     _debug: DebugOption = False,
 ) -> None:
@@ -47,8 +47,10 @@ def evaluate(
     Prints accuracy, macro F1, log loss (nats) and expected calibration error, and precision, recall and F1 of each
     label.
     """
+    from setfit_core.cli.plots import check_plot, plot_reliability
+
     if reliability_plot is not None:
-        _check_plot(reliability_plot, overwrite=overwrite)
+        check_plot(reliability_plot, overwrite=overwrite)
     if not data.is_file():
         raise InputError(f"There is no file {data}. Check the path.")
     from setfit_core.cli.models import trained_model
@@ -68,7 +70,7 @@ def evaluate(
     scores = asdict(score(expected, predicted, probabilities))
     by_label = _by_label(expected, predicted, names)
     if reliability_plot is not None:
-        _plot(reliability_plot, expected, probabilities, model)
+        plot_reliability(reliability_plot, expected, probabilities, name=Path(model).name)
     if as_json:
         typer.echo(json.dumps({"texts": len(tests.texts), **scores, "labels": by_label}, indent=2, ensure_ascii=False))
         return
@@ -137,29 +139,3 @@ def _by_label(expected: Any, predicted: Any, names: Sequence[Any]) -> list[dict[
         {"label": name, "texts": int(texts), "precision": precision, "recall": recall, "f1": f1}
         for name, precision, recall, f1, texts in rows
     ]
-
-
-def _check_plot(file: Path, *, overwrite: bool) -> None:
-    from setfit_core.tables import check_place
-
-    try:
-        import matplotlib  # noqa: F401  # only to see that it is there
-    except ImportError as error:
-        raise SetFitError('Plots need matplotlib. Install it: pip install "setfit-core[plots]"') from error
-    check_place(file, overwrite=overwrite)
-
-
-def _plot(file: Path, expected: Any, probabilities: Any, name: str) -> None:
-    from matplotlib.figure import Figure
-
-    from setfit_core.evaluation.reliability import reliability
-    from setfit_core.tables import written_whole
-
-    if probabilities is None:
-        raise NoProbabilitiesError("The head gives no probabilities, so there is nothing to plot.")
-    figure = Figure(figsize=(5, 5), layout="constrained")
-    axes = figure.add_subplot()
-    reliability(expected, probabilities).plot(axes, label=Path(name).name)
-    axes.legend(loc="upper left")
-    with written_whole(file) as beside:
-        figure.savefig(beside)

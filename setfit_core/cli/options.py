@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,26 @@ def _remember_debug(context: typer.Context, wanted: bool) -> None:
 #: `--debug` is understood before and after the command's name.
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_remember_debug)]
 
+
+def complete_head(incomplete: str) -> list[tuple[str, str]]:
+    """Return the installed heads whose name goes on from what was typed, and where they come from."""
+    from setfit_core.registry import list_heads
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            heads = list_heads()
+        except SetFitError:  # the command itself will say it
+            return []
+    return [(info.name, info.distribution) for info in heads if info.name.startswith(incomplete)]
+
+
+def complete_heads(incomplete: str) -> list[tuple[str, str]]:
+    """Return how a list of heads, separated by commas, may go on."""
+    before, comma, name = incomplete.rpartition(",")
+    return [(f"{before}{comma}{head}", origin) for head, origin in complete_head(name)]
+
+
 TextColumnOption = Annotated[
     str | None, typer.Option("--text-column", metavar="NAME", help="The column of the texts, if its name doesn't say.")
 ]
@@ -46,19 +66,28 @@ MultiLabelOption = Annotated[
         help='A text may have several labels: "a|b" in the label column, or a list where it can be one.',
     ),
 ]
-
-
-def complete_head(incomplete: str) -> list[tuple[str, str]]:
-    """Return the installed heads whose name goes on from what was typed, and where they come from."""
-    from setfit_core.registry import list_heads
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            heads = list_heads()
-        except SetFitError:  # the command itself will say it
-            return []
-    return [(info.name, info.distribution) for info in heads if info.name.startswith(incomplete)]
+BodyOption = Annotated[
+    str | None,
+    typer.Option("--body", metavar="MODEL", help="A folder or an id on the hub; the embedded model if left out."),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed of all that is drawn.")
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")]
+HeadsOption = Annotated[
+    str, typer.Option("--heads", metavar="A,B|all", help="The heads to try.", autocompletion=complete_heads)
+]
+HeadsParamOption = Annotated[
+    list[str] | None,
+    typer.Option("--head-param", metavar="HEAD.NAME=VALUE", help="A parameter of a head; may be repeated."),
+]
+MetricOption = Annotated[Literal["accuracy", "macro_f1", "log_loss"], typer.Option("--metric", help="What decides.")]
+FoldsOption = Annotated[
+    int, typer.Option("--folds", metavar="N", min=2, help="Into how many parts the texts are divided.")
+]
+RepeatsOption = Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="How often they are divided.")]
 
 
 def pairs(given: Sequence[str], option: str, form: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from setfit_core.cli.config_file import ConfigOption
-from setfit_core.cli.options import DebugOption, TextColumnOption
+from setfit_core.cli.options import DebugOption, OverwriteOption, TextColumnOption
 from setfit_core.cli.screen import is_terminal, progress
 from setfit_core.errors import InputError
 
@@ -42,7 +42,7 @@ def predict(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write here: .csv, .jsonl or .parquet.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file that is at --out.")] = False,
+    overwrite: OverwriteOption = False,
     source_format: Annotated[
         Literal["csv", "jsonl", "parquet", "text"] | None,
         typer.Option("--format", help="What DATA is, if its name doesn't say; text is one text a line."),
@@ -141,7 +141,9 @@ class _Work:
             if self._probabilities:
                 found = self._model.predict_proba(texts, as_numpy=True, show_progress_bar=False)
                 for new, values in zip(added, found.tolist(), strict=True):
-                    new |= {f"probability {name}": value for name, value in zip(self._labels, values, strict=True)}
+                    new |= {
+                        f"probability {name}": round(value, 6) for name, value in zip(self._labels, values, strict=True)
+                    }
         return [{**row, **new} for row, new in zip(good, added, strict=True)]
 
     def _predicted(self, texts: Sequence[str]) -> list[Any]:

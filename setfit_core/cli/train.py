@@ -11,9 +11,12 @@ import typer
 
 from setfit_core.cli.config_file import ConfigOption
 from setfit_core.cli.options import (
+    BodyOption,
     DebugOption,
     LabelColumnOption,
     MultiLabelOption,
+    OverwriteOption,
+    SeedOption,
     TextColumnOption,
     complete_head,
     pairs,
@@ -38,9 +41,7 @@ def train(
     head_param: Annotated[
         list[str] | None, typer.Option("--head-param", metavar="NAME=VALUE", help="A parameter of it; may be repeated.")
     ] = None,
-    body: Annotated[
-        str | None, typer.Option("--body", metavar="MODEL", help="A folder or id on the hub; or the embedded model.")
-    ] = None,
+    body: BodyOption = None,
     evaluation: Annotated[
         Path | None, typer.Option("--eval", metavar="DATA", help="Other labelled texts to evaluate the model on.")
     ] = None,
@@ -53,9 +54,7 @@ def train(
     epochs: Annotated[
         int | None, typer.Option("--epochs", metavar="N", min=0, help="Epochs of the embedding phase; 1 if left out.")
     ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed of all that is drawn.")
-    ] = 42,
+    seed: SeedOption = 42,
     class_weight: Annotated[
         Literal["balanced"] | None,
         typer.Option("--class-weight", help="Let the labels count the same, however many texts each has."),
@@ -65,7 +64,7 @@ def train(
         list[str] | None,
         typer.Option("--arg", metavar="NAME=VALUE", help="Any other of TrainingArguments; may be repeated."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is at --out.")] = False,
+    overwrite: OverwriteOption = False,
     _config: ConfigOption = None,
     _debug: DebugOption = False,
 ) -> None:
