@@ -178,9 +178,9 @@ class _ParquetWriter:
     def write(self, rows: Sequence[Row]) -> None:
         import pyarrow as pa
 
-        file = self._file or self._open(rows)
         _check_columns(rows, self._columns, self._table.name, "JSON Lines (.jsonl)")
         try:
+            file = self._file or self._open(rows)
             file.write_table(pa.Table.from_pylist(list(rows), schema=file.schema))
         except (pa.ArrowException, TypeError, OverflowError) as error:
             raise InputError(
