@@ -58,14 +58,18 @@ def read(directory: Path, metadata: Mapping[str, Any]) -> LightGBMHead:
     """
     path = directory / FILE
     try:
-        wrong = [name for name, kind in {"params": dict, **LEARNED}.items() if type(metadata.get(name)) is not kind]
-        if wrong:
-            raise ValueError(f"the metadata have no good value for {', '.join(wrong)}")
-        head = LightGBMHead(**metadata["params"])
-        learned = {name: metadata[name] for name in LEARNED}
-        head.__setstate__({**vars(head), **learned, "trees_": _arrays(path)})
+        head = _rebuilt(_arrays(path), metadata)
     except (OSError, TypeError, ValueError) as error:
         raise ValueError(f"The head in {path} is damaged: {error}. Download or save the model again.") from error
+    return head
+
+
+def _rebuilt(trees: dict[str, Any], metadata: Mapping[str, Any]) -> LightGBMHead:
+    wrong = [name for name, kind in {"params": dict, **LEARNED}.items() if type(metadata.get(name)) is not kind]
+    if wrong:
+        raise ValueError(f"the metadata have no good value for {', '.join(wrong)}")
+    head = LightGBMHead(**metadata["params"])
+    head.__setstate__({**vars(head), **{name: metadata[name] for name in LEARNED}, "trees_": trees})
     return head
 
 
@@ -77,7 +81,7 @@ def _arrays(path: Path) -> dict[str, Any]:
     if len(content) > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES // 2**20} MB, the most that is read")
     try:
-        found = dict(safetensors.deserialize(content))
+        found = dict(safetensors.deserialize(content))  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         raise ValueError(str(error)) from error
     codes = {np.float64: "F64", np.int32: "I32"}

@@ -110,7 +110,7 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             TypeError: A parameter is none that the head takes; nothing is set.
             ValueError: A value is none that the head takes; nothing is set.
         """
-        vars(self).update(vars(type(self)(**{**self.get_params(), **params})))
+        self.__dict__.update(vars(type(self)(**{**self.get_params(), **params})))
         return self
 
     def fit(
@@ -220,7 +220,7 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             if state["classes_"].tolist() != classes:
                 raise ValueError("its classes are not in order, or one is there twice")
             state["booster_"] = booster_from(trees, state["objective_"], state["n_features_in_"], len(classes))
-        vars(self).update(state)
+        self.__dict__.update(state)
 
 
 def _matrix(embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -1,0 +1,287 @@
+"""`CatBoostClassifier` as a head: any labels, fewer trees than its default, nothing changed by a failed `fit`."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+from catboost import CatBoost, CatBoostClassifier  # type: ignore[import-untyped]
+from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from setfit_head_catboost.labels import class_array
+from setfit_head_catboost.trees import LOSSES, model_from, trees_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["CatBoostHead"]
+
+#: What else CatBoostClassifier takes and a head can use. Left out are those that read or write files, make other trees
+#: than oblivious ones of numbers, talk, or need an evaluation set.
+PARAMETERS: Final = (
+    "auto_class_weights",
+    "bagging_temperature",
+    "boost_from_average",
+    "boosting_type",
+    "bootstrap_type",
+    "border_count",
+    "class_weights",
+    "depth",
+    "diffusion_temperature",
+    "feature_border_type",
+    "l2_leaf_reg",
+    "langevin",
+    "leaf_estimation_backtracking",
+    "leaf_estimation_iterations",
+    "leaf_estimation_method",
+    "learning_rate",
+    "loss_function",
+    "model_shrink_mode",
+    "model_shrink_rate",
+    "mvs_reg",
+    "posterior_sampling",
+    "random_score_type",
+    "random_strength",
+    "sampling_frequency",
+    "scale_pos_weight",
+    "score_function",
+    "subsample",
+)
+#: CatBoost's second names, and those that scikit-learn has for the same.
+SYNONYMS: Final = {
+    "colsample_bylevel": "rsm",
+    "eta": "learning_rate",
+    "max_bin": "border_count",
+    "max_depth": "depth",
+    "n_estimators": "iterations",
+    "thread_count": "thread_count",
+    "num_boost_round": "iterations",
+    "num_trees": "iterations",
+    "objective": "loss_function",
+    "random_seed": "random_state",
+    "reg_lambda": "l2_leaf_reg",
+}
+ALWAYS: Final = {"logging_level": "Silent", "allow_writing_files": False}
+
+
+class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no annotations
+    """Gradient-boosted oblivious trees that turn embeddings into classes.
+
+    Prokhorenkova et al. 2018, "CatBoost: unbiased boosting with categorical features". Every `fit` trains anew, and
+    one that fails leaves the head as it was.
+
+    Args:
+        iterations: How many trees; CatBoost's own default is 1000.
+        rsm: Share of the columns that each split looks at; CatBoost's own default is all.
+        thread_count: Threads; -1 means one for each processor, and there are never more. One is the fastest for few
+            examples, and with one the same seed gives the same head on every machine.
+        random_state: Seed for what CatBoost draws at random.
+        params: Other arguments of `catboost.CatBoostClassifier`, those in `PARAMETERS`.
+
+    Attributes:
+        model_: The trained model, whose classes are the positions in `classes_`.
+        classes_: The labels seen in `fit`, sorted, `[num_classes]`.
+        n_features_in_: Size of one embedding.
+        loss_: What was minimised: `"Logloss"`, `"MultiClass"` or `"MultiClassOneVsAll"`.
+
+    Raises:
+        TypeError: A parameter is none of CatBoost's, or one that a head can't use.
+        ValueError: The loss is none that gives probabilities of classes.
+    """
+
+    setfit_head: ClassVar[Mapping[str, Any]] = {
+        "api": 1,
+        "multi_label": False,
+        "partial_fit": False,
+        "sample_weight": True,
+    }
+
+    model_: CatBoost
+    classes_: npt.NDArray[Any]
+    n_features_in_: int
+    loss_: str
+
+    def __init__(
+        self,
+        *,
+        iterations: int = 200,
+        rsm: float = 0.1,
+        thread_count: int = 1,
+        random_state: int | None = None,
+        **params: Any,
+    ) -> None:
+        _check_params(params)
+        self.iterations = iterations
+        self.rsm = rsm
+        self.thread_count = thread_count
+        self.random_state = random_state
+        self.params = params
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters that have a default here, and those that were given."""
+        return {**super().get_params(deep), **self.params}
+
+    def set_params(self, **params: Any) -> CatBoostHead:
+        """Set parameters for the next `fit`. What was trained before predicts as before.
+
+        Raises:
+            TypeError: A parameter is none that the head takes; nothing is set.
+            ValueError: A value is none that the head takes; nothing is set.
+        """
+        self.__dict__.update(vars(type(self)(**{**self.get_params(), **params})))
+        return self
+
+    def fit(
+        self, embeddings: npt.ArrayLike, y: Iterable[Any], sample_weight: npt.ArrayLike | None = None
+    ) -> CatBoostHead:
+        """Train, forgetting what was trained before.
+
+        Args:
+            embeddings: Finite numbers, `[num_inputs, embedding_size]`.
+            y: A label for each row: strings, integers, booleans or whole floats; two different ones at least.
+            sample_weight: A weight of at least 0 for each row, `[num_inputs]`; None weighs all alike. A row of weight
+                0 counts as not given.
+
+        Returns:
+            The head.
+
+        Raises:
+            ValueError: The embeddings, labels or weights can't be used; the head is as it was.
+            CatBoostError: CatBoost refuses a parameter's value; the head is as it was.
+        """
+        rows = _matrix(embeddings)
+        labels = [label.item() if isinstance(label, np.generic) else label for label in y]
+        weights = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if not len(rows) == len(labels) == weights.size or weights.ndim != 1:
+            raise ValueError(
+                f"There are {len(rows)} embeddings, {len(labels)} labels and weights {list(weights.shape)}. Give one "
+                "label and one weight for each row."
+            )
+        if not (np.isfinite(rows).all() and np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ValueError("The embeddings or weights hold NaN, infinity or a weight below 0. Leave such rows out.")
+        used = np.flatnonzero(weights)
+        labels = [labels[row] for row in used]
+        classes = class_array(labels)
+        number = {label: position for position, label in enumerate(classes.tolist())}
+        loss = "Logloss" if len(classes) == 2 else self.params.get("loss_function", "MultiClass")
+        settings = {
+            **self.get_params(),
+            **ALWAYS,
+            "loss_function": loss,
+            "thread_count": _threads(self.thread_count),
+        }
+        model = CatBoostClassifier(**settings)
+        model.fit(rows[used], np.array([number[label] for label in labels]), sample_weight=weights[used])
+        self.model_, self.classes_, self.loss_ = model, classes, loss
+        self.n_features_in_ = rows.shape[1]
+        return self
+
+    def predict(self, embeddings: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the likeliest class of each row, a member of `classes_`.
+
+        Args:
+            embeddings: Numbers, `[num_inputs, embedding_size]`.
+
+        Returns:
+            An array `[num_inputs]` of the dtype of `classes_`.
+
+        Raises:
+            NotFittedError: The head isn't fitted.
+            ValueError: The embeddings have another shape than in `fit`.
+        """
+        best = self.predict_proba(embeddings).argmax(axis=1)
+        labels: npt.NDArray[Any] = self.classes_[best]
+        return labels
+
+    def predict_proba(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the probability of every class, in the order of `classes_`.
+
+        Args:
+            embeddings: Numbers, `[num_inputs, embedding_size]`. CatBoost takes NaN for less than any border.
+
+        Returns:
+            An array `[num_inputs, num_classes]` whose rows sum to 1.
+
+        Raises:
+            NotFittedError: The head isn't fitted.
+            ValueError: The embeddings have another shape than in `fit`.
+        """
+        check_is_fitted(self, "model_")
+        rows = _matrix(embeddings)
+        if rows.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"These embeddings have {rows.shape[1]} columns, but the head was trained on {self.n_features_in_}. "
+                "Use the body that it was trained with, or train it again."
+            )
+        if not len(rows):  # CatBoost would refuse them
+            return np.zeros((0, len(self.classes_)))
+        scores = self.model_.predict(rows, prediction_type="RawFormulaVal", thread_count=_threads(self.thread_count))
+        if self.loss_ == "Logloss":
+            scores = np.stack([-scores, scores], axis=1)
+        probabilities: npt.NDArray[np.float64] = (
+            softmax(scores, axis=1) if self.loss_ == "MultiClass" else _independent(scores)
+        )
+        return probabilities
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, with arrays in the place of the model."""
+        state = {**vars(self)}
+        if "model_" in state:
+            state["trees_"] = trees_of(state.pop("model_"))
+        return state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Take over attributes that `__getstate__` returned, or that somebody else made up.
+
+        Raises:
+            TypeError: A parameter is none that the head takes.
+            ValueError: What should be trees, classes or a value of a parameter is none.
+        """
+        state = {**state}
+        trees = state.pop("trees_", None)
+        _check_params(state["params"])
+        if trees is not None:
+            classes = np.asarray(state["classes_"]).tolist()
+            state["classes_"] = class_array(classes)
+            if state["classes_"].tolist() != classes:
+                raise ValueError("its classes are not in order, or one is there twice")
+            state["model_"] = model_from(trees, state["loss_"], state["n_features_in_"], len(classes))
+        self.__dict__.update(state)
+
+
+def _matrix(embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    rows = np.asarray(embeddings)
+    if rows.ndim != 2 or rows.dtype.kind not in "fiub":
+        raise ValueError(
+            f"Embeddings must be an array of numbers [num_inputs, embedding_size], not {rows.dtype} {list(rows.shape)}."
+        )
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
+        return np.ascontiguousarray(rows, dtype=np.float32)
+
+
+def _independent(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return a logistic function of each score, as shares of a row."""
+    likely = expit(scores)
+    shares: npt.NDArray[np.float64] = likely / likely.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _threads(thread_count: int) -> int:
+    processors = os.cpu_count() or 1
+    return min(thread_count, processors) if thread_count > 0 else processors
+
+
+def _check_params(params: Mapping[str, Any]) -> None:
+    known = sorted({*PARAMETERS, "iterations", "random_state", "rsm", "thread_count"})
+    for name in params.keys() - {*PARAMETERS}:
+        close = [SYNONYMS[name]] if name in SYNONYMS else difflib.get_close_matches(name, known, 1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        raise TypeError(f"CatBoostHead has no parameter {name!r}.{meant} It has: {', '.join(known)}.")
+    loss = params.get("loss_function", "MultiClass")
+    if loss not in LOSSES:
+        raise ValueError(f"loss_function={loss!r} is none of {', '.join(LOSSES)}. Leave it out, or take one of these.")
