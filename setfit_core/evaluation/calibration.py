@@ -154,12 +154,16 @@ def _fit_temperature(
     from scipy.special import log_expit, log_softmax
 
     logits = _logits(probabilities, multi_label=multi_label)
+    # Few texts that are all labelled rightly don't mean that all others are. So each may have another label after all,
+    # with the probability by which Platt, "Probabilistic Outputs for Support Vector Machines" (1999), softens labels.
+    doubt = 1 / (len(targets) + 2)
+    softened = np.where(targets == 1, 1 - doubt, doubt if multi_label else doubt / (targets.shape[1] - 1))
 
     def log_loss(logarithm: float) -> float:
         scaled = logits / np.exp(logarithm)
         if multi_label:
-            return float(-np.where(targets == 1, log_expit(scaled), log_expit(-scaled)).mean())
-        return float(-(targets * log_softmax(scaled, axis=1)).sum(axis=1).mean())
+            return float(-(softened * log_expit(scaled) + (1 - softened) * log_expit(-scaled)).mean())
+        return float(-(softened * log_softmax(scaled, axis=1)).sum(axis=1).mean())
 
     # The loss is convex in 1 / temperature, so on any scale of it there is one minimum.
     found = minimize_scalar(log_loss, bounds=np.log([COLDEST, HOTTEST]), method="bounded", options={"xatol": 1e-6})
