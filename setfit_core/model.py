@@ -777,17 +777,8 @@ class SetFitModel:
         require_ability(self.model_head, "explain")
         texts = [inputs] if isinstance(inputs, str) else inputs
         embeddings = self._prediction().embeddings(texts, batch_size=batch_size, show_progress_bar=False)
-        found = [
-            [replace(vote, label=self._decoded(vote.label, codec)) for vote in row]
-            for row in votes(self.model_head, embeddings, limit)
-        ]
+        found = votes(self.model_head, embeddings, codec, limit)
         return found[0] if isinstance(inputs, str) else found
-
-    @staticmethod
-    def _decoded(class_id: Any, codec: LabelCodec) -> Any:
-        columns = codec.expand_class_ids(np.asarray([class_id], dtype=np.int64))
-        label = codec.decode(columns)[0]
-        return label.tolist() if isinstance(label, np.generic | np.ndarray) else label
 
     def _converted(self, array: npt.NDArray[Any], *, single: bool, as_numpy: bool) -> Any:
         output: Any = array

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from setfit_core.conformance import declared_capabilities
 from setfit_core.errors import HeadError, HeadOutputError
 from setfit_core.heads.outputs import head_name
+from setfit_core.labels import LabelCodec
 
 _INSTEAD: Final[Mapping[str, str]] = {
     "open_set": "can't tell what belongs to none of the classes. Use one that declares 'open_set', such as "
@@ -28,7 +29,7 @@ class Vote:
 
     Attributes:
         text: The text; None if the head doesn't keep texts.
-        label: The class id, or a list of 0/1 indicators `[num_classes]`, as the head was trained on.
+        label: Its label, as the training data have it; a list of names or of 0/1 indicators for several labels a text.
         similarity: How near it is, by the head's own measure.
         weight: Its share of all votes, 0 to 1.
     """
@@ -71,12 +72,13 @@ def known_rows(head: Any, embeddings: Any) -> npt.NDArray[np.bool_]:
     return known
 
 
-def votes(head: Any, embeddings: Any, limit: int) -> list[list[Vote]]:
+def votes(head: Any, embeddings: Any, codec: LabelCodec, limit: int) -> list[list[Vote]]:
     """Return the training texts that a head's predictions rest on, the weightiest first, at most `limit` for each.
 
     Args:
         head: A trained head that declares `explain`.
         embeddings: `[n, embedding_size]`, as its `predict` takes them.
+        codec: The labels that it was trained on.
         limit: The most texts for each embedding.
 
     Raises:
@@ -86,12 +88,23 @@ def votes(head: Any, embeddings: Any, limit: int) -> list[list[Vote]]:
     require_ability(head, "explain")
     explained = _ask(head, "explain", embeddings, limit)
     try:
-        found = [[Vote(**vote) for vote in row] for row in explained]
-    except TypeError as error:
+        found = [[_vote(codec, **vote) for vote in row] for row in explained]
+    except (TypeError, ValueError, IndexError) as error:
         raise HeadOutputError(_no_votes(head)) from error
-    if len(found) != len(embeddings) or not all(len(row) <= limit and all(map(_is_sound, row)) for row in found):
+    if len(found) != len(embeddings) or any(len(row) > limit for row in found):
         raise HeadOutputError(_no_votes(head))
     return found
+
+
+def _vote(codec: LabelCodec, *, text: Any, label: Any, similarity: Any, weight: Any) -> Vote:
+    if not (text is None or isinstance(text, str)) or not (_is_finite(similarity) and _is_finite(weight)):
+        raise TypeError
+    class_id = np.asarray(label)
+    in_range = (class_id >= 0) & (class_id < (2 if codec.multi_label else codec.num_classes))
+    if class_id.dtype.kind not in "iu" or not in_range.all():
+        raise ValueError
+    decoded = codec.decode(codec.expand_class_ids(class_id[np.newaxis]))[0]
+    return Vote(text, decoded.tolist() if isinstance(decoded, np.generic | np.ndarray) else decoded, similarity, weight)
 
 
 def _ask(head: Any, method: str, *arguments: Any) -> Any:
@@ -102,10 +115,8 @@ def _ask(head: Any, method: str, *arguments: Any) -> Any:
         raise HeadError(msg) from error
 
 
-def _is_sound(vote: Vote) -> bool:
-    return (vote.text is None or isinstance(vote.text, str)) and all(
-        isinstance(number, float) and math.isfinite(number) for number in (vote.similarity, vote.weight)
-    )
+def _is_finite(number: Any) -> bool:
+    return isinstance(number, float) and math.isfinite(number)
 
 
 def _no_votes(head: Any) -> str:

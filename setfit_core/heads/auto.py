@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final, Literal, NoReturn
 
 from setfit_core.errors import UnfittedHeadError
 
@@ -21,7 +21,7 @@ class AutoHead:
 
     setfit_head: ClassVar[Mapping[str, Any]] = {"api": 1, "multi_label": True}
 
-    def __init__(self, heads: Any = None, metric: str = "accuracy") -> None:
+    def __init__(self, heads: Any = None, metric: Literal["accuracy", "macro_f1", "log_loss"] = "accuracy") -> None:
         self.heads = heads
         self.metric = metric
 

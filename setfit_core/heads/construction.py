@@ -26,6 +26,7 @@ from setfit_core.errors import (
     SetFitError,
     UnknownHeadError,
 )
+from setfit_core.heads.auto import AUTO, AutoHead
 from setfit_core.registry import HeadInfo, LoadedHead, get_head, list_heads
 from setfit_core.registry.discovery import normalize_distribution
 from setfit_core.registry.loading import PASSED_THROUGH, named
@@ -214,9 +215,9 @@ def head_recipe(head: str | type | Callable[..., Any], params: Mapping[str, Any]
     """Find out what builds a head, and check the parameters against it; nothing is built.
 
     Args:
-        head: The name of an installed head, `"distribution:name"`, `"package.module:Name"`, a class that keeps a
-            contract, or a function that returns a head. Before a colon, the name of an installed distribution
-            with heads comes before a module of the same name.
+        head: The name of an installed head, `"distribution:name"`, `"package.module:Name"`, `"auto"` for one that is
+            chosen later, a class that keeps a contract, or a function that returns a head. Before a colon, the name of
+            an installed distribution with heads comes before a module of the same name.
         params: Keyword arguments for the head.
 
     Raises:
@@ -231,6 +232,8 @@ def head_recipe(head: str | type | Callable[..., Any], params: Mapping[str, Any]
     params = {} if params is None else params
     if not isinstance(head, str):
         return _recipe_of_object(head, params, f"head={reprlib.repr(head)}")
+    if head == AUTO:
+        return HeadRecipe(AutoHead, params)
     if is_import_path(head):
         return _recipe_of_object(import_object(head), params, repr(head))
     loaded = _registered(head)

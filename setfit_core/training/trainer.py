@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from setfit_core.data import Examples, check_texts, read_examples
 from setfit_core.errors import ArgumentError, InputError
+from setfit_core.heads.auto import AutoHead
 from setfit_core.model import SetFitModel
 from setfit_core.model_card import TrainingRecord
 from setfit_core.training.arguments import TrainingArguments
@@ -226,6 +227,10 @@ class Trainer:
         if args.eval_strategy != "no" and evaluation is None:
             msg = f"eval_strategy is {args.eval_strategy!r}, but there is no eval_dataset. Pass one, or use 'no'."
             raise ArgumentError(msg)
+        if isinstance(self.model.model_head, AutoHead):
+            self.model.choose_head(
+                examples.texts, examples.labels, seed=args.seed, show_progress_bar=args.show_progress_bar
+            )
         codec, targets = self.model.validate(
             examples.texts,
             examples.labels,
