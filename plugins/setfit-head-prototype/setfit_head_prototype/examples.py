@@ -78,16 +78,15 @@ class Examples:
         ).merged()
 
     def merged(self) -> Examples:
-        """Return the examples sorted by target and embedding, equal ones as one with the sum of their weights.
+        """Return the examples in the order of their bytes, equal ones as one with the sum of their weights.
 
         So the order of batches doesn't matter, and the copy of an example doesn't tell what is known without it.
 
         Raises:
             ValueError: The weights are too large for their sum.
         """
-        # Big-endian integers are in the same order as their bytes.
-        targets = np.ascontiguousarray(self.targets if self.multi_label else self.targets.astype(">i8"))
-        keys = np.hstack([each.view(np.uint8).reshape(len(each), -1) for each in (targets, self.rows)])
+        parts = (np.ascontiguousarray(each) for each in (self.targets, self.rows))
+        keys = np.hstack([each.view(np.uint8).reshape(len(each), -1) for each in parts])
         whole = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()
         _, first, places = np.unique(whole, return_index=True, return_inverse=True)
         weights = np.bincount(places.ravel(), self.weights).astype(np.float64)

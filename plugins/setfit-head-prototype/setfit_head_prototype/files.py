@@ -39,7 +39,8 @@ def write(head: PrototypeHead, directory: Path) -> None:
 
     Raises:
         NotFittedError: The head isn't fitted.
-        ValueError: It is larger than what `read` takes, or a parameter has no meaning.
+        ValueError: It is larger than what `read` takes, a class is an integer of very many digits, or a parameter has
+            no meaning.
     """
     if not hasattr(head, "examples_"):
         raise NotFittedError("This PrototypeHead is not fitted, so there is nothing to save. Train it first.")
@@ -56,6 +57,7 @@ def write(head: PrototypeHead, directory: Path) -> None:
     targets = examples.targets.astype(np.uint8 if examples.multi_label else np.int64)
     tensors = save({"embeddings": examples.rows, "targets": targets, "weights": examples.weights})
     content = json.dumps(record, indent=2).encode() + b"\n"
+    json.loads(content, parse_int=_integer)
     if len(tensors) > EXAMPLES_BYTES or len(content) > HEAD_BYTES:
         raise ValueError(
             f"The head can't be saved: {len(examples.rows)} examples or {len(examples.classes)} classes take more than "
@@ -154,7 +156,7 @@ def _content(path: Path, limit: int) -> bytes:
 
 def _integer(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise ValueError(f"it holds an integer of {len(text)} digits")
+        raise ValueError(f"it holds an integer of {len(text)} digits, and {MAX_DIGITS} are the most that are read")
     return int(text)
 
 

@@ -62,12 +62,15 @@ class Heir(PrototypeHead):
     pass
 
 
-def test_heads_and_formats_of_others_are_left_to_them(problem, tmp_path):
+def test_what_is_not_ours_or_could_not_be_read_again_is_not_written(problem, tmp_path):
     assert setfit_save_head(object(), tmp_path) is None
     assert setfit_save_head(Heir().fit(*problem()), tmp_path) is None
     assert setfit_load_head(tmp_path, {"format": "skops"}) is None
     with pytest.raises(NotFittedError, match="nothing to save"):
         setfit_save_head(PrototypeHead(), tmp_path)
+    for labels, said in (([0, 10**2000], "2001 digits"), (["", "a" * 2**23], "can't be saved: 2 examples")):
+        with pytest.raises(ValueError, match=said):
+            setfit_save_head(PrototypeHead().fit(np.eye(2), labels), tmp_path)
     assert not [*tmp_path.iterdir()]
 
 
@@ -153,6 +156,7 @@ HOSTILE = {
     "no version": record(version=True),
     "a further key": record(more=1),
     "classes out of order": record(classes=[0, 2, 1]),
+    "a class of very many digits": record(classes=[0, 1, 10**2000]),
     "a class twice": record(classes=[0, 1, 1]),
     "classes of two kinds": record(classes=[0, 1, "2"]),
     "lists as classes": record(classes=[[0], [1], [2]]),

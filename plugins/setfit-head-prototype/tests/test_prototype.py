@@ -52,14 +52,16 @@ def test_probabilities_are_the_softmax_of_the_cosine_over_the_temperature():
 
 
 @pytest.mark.parametrize("noise", [0.4, 0.8])
-def test_the_automatic_temperature_is_near_the_best_one_for_unseen_texts(problem, noise):
+@pytest.mark.parametrize("several", [False, True])
+def test_the_automatic_temperature_is_near_the_best_one_for_unseen_texts(problem, noise, several):
     embeddings, ids = problem(5, 200, noise=noise)
-    head = PrototypeHead().fit(embeddings[::4], ids[::4])
-    unseen, labels = np.delete(embeddings, np.s_[::4], axis=0), np.delete(ids, np.s_[::4])
+    labels = np.eye(5, dtype=int)[ids] if several else np.array(ids)
+    seen = np.arange(len(ids)) % 4 == 0
+    head = PrototypeHead().fit(embeddings[seen], labels[seen])
 
     def loss(temperature):
-        other = PrototypeHead(temperature).fit(embeddings[::4], ids[::4])
-        return log_loss(labels, other.predict_proba(unseen))
+        found = PrototypeHead(temperature).fit(embeddings[seen], labels[seen]).predict_proba(embeddings[~seen])
+        return log_loss(labels[~seen].ravel(), found.ravel() if several else found)
 
     assert loss(head.temperature_) < 1.01 * min(map(loss, np.geomspace(0.02, 2, 25)))
 
@@ -107,13 +109,15 @@ def test_a_new_class_takes_its_place_among_the_sorted_ones(problem):
 
 def test_a_class_that_is_only_named_has_a_column_of_zeros(problem):
     embeddings, ids = problem()
-    head = PrototypeHead().partial_fit(embeddings, ids, classes=[2, 7, 1, 0])
-    assert head.classes_.tolist() == [0, 1, 2, 7]
+    head = PrototypeHead().partial_fit(embeddings, ids, classes=[2, -7, 1, 0])
+    assert head.classes_.tolist() == [-7, 0, 1, 2]
     probabilities = head.predict_proba(embeddings)
-    assert not probabilities[:, 3].any()
-    np.testing.assert_allclose(probabilities[:, :3], PrototypeHead().fit(embeddings, ids).predict_proba(embeddings))
-    head.partial_fit(-embeddings[:1], [7])
-    assert head.predict(-embeddings[:1]) == 7
+    assert not probabilities[:, 0].any()
+    plain = PrototypeHead().fit(embeddings, ids)
+    np.testing.assert_allclose(probabilities[:, 1:], plain.predict_proba(embeddings))
+    assert head.novelty_threshold_ == pytest.approx(plain.novelty_threshold_)
+    head.partial_fit(-embeddings[:1], [-7])
+    assert head.predict(-embeddings[:1]) == -7
 
 
 def test_fit_forgets(problem):
@@ -246,6 +250,23 @@ def test_a_single_example_and_copies_of_one_do_not_calibrate(problem):
     head = PrototypeHead().fit([*embeddings, single, single], [*ids, 2, 2])
     assert head.novelty_threshold_ == pytest.approx(plain.novelty_threshold_)
     assert head.is_known([single]).all()
+
+
+def test_texts_without_any_label_do_not_calibrate(problem):
+    embeddings, ids = problem(4, 30)
+    rows = np.eye(4, dtype=int)[ids][:, :3]
+    head = PrototypeHead().fit(embeddings, rows)
+    assert head.novelty_threshold_ == pytest.approx(PrototypeHead().fit(embeddings[:90], rows[:90]).novelty_threshold_)
+
+
+def test_of_very_many_examples_evenly_spaced_ones_calibrate(problem, monkeypatch):
+    embeddings, ids = problem(4, 250)
+    whole = PrototypeHead(false_rejection_rate=0.5).fit(embeddings, ids)
+    monkeypatch.setattr("setfit_head_prototype.calibration.MOST_SIMILARITIES", 2000)
+    half = PrototypeHead(false_rejection_rate=0.5).fit(embeddings, ids)
+    assert half.novelty_threshold_ != whole.novelty_threshold_
+    assert half.novelty_threshold_ == pytest.approx(whole.novelty_threshold_, rel=0.05)
+    assert half.temperature_ == pytest.approx(whole.temperature_, rel=0.1)
 
 
 def test_an_unfitted_head_says_so():
