@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import operator
 import os
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -31,7 +32,6 @@ PARAMETERS: Final = (
     "bootstrap_type",
     "border_count",
     "class_weights",
-    "depth",
     "diffusion_temperature",
     "feature_border_type",
     "l2_leaf_reg",
@@ -59,7 +59,7 @@ SYNONYMS: Final = {
     "max_bin": "border_count",
     "max_depth": "depth",
     "n_estimators": "iterations",
-    "thread_count": "thread_count",
+    "n_jobs": "thread_count",
     "num_boost_round": "iterations",
     "num_trees": "iterations",
     "objective": "loss_function",
@@ -76,6 +76,7 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     one that fails leaves the head as it was.
 
     Args:
+        depth: Levels of each tree; CatBoost's own default is 6.
         iterations: How many trees; CatBoost's own default is 1000.
         rsm: Share of the columns that each split looks at; CatBoost's own default is all.
         thread_count: Threads; -1 means one for each processor, and there are never more. One is the fastest for few
@@ -109,13 +110,15 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def __init__(
         self,
         *,
-        iterations: int = 200,
+        depth: int = 3,
+        iterations: int = 300,
         rsm: float = 0.1,
         thread_count: int = 1,
         random_state: int | None = None,
         **params: Any,
     ) -> None:
         _check_params(params)
+        self.depth = depth
         self.iterations = iterations
         self.rsm = rsm
         self.thread_count = thread_count
@@ -245,6 +248,7 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         state = {**state}
         trees = state.pop("trees_", None)
         _check_params(state["params"])
+        _threads(state["thread_count"])
         if trees is not None:
             classes = np.asarray(state["classes_"]).tolist()
             state["classes_"] = class_array(classes)
@@ -272,16 +276,17 @@ def _independent(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _threads(thread_count: int) -> int:
-    processors = os.cpu_count() or 1
-    return min(thread_count, processors) if thread_count > 0 else processors
+    """Return a number of threads from 1 to that of the processors."""
+    wanted, processors = operator.index(thread_count), os.cpu_count() or 1
+    return min(wanted, processors) if wanted > 0 else processors
 
 
 def _check_params(params: Mapping[str, Any]) -> None:
-    known = sorted({*PARAMETERS, "iterations", "random_state", "rsm", "thread_count"})
+    known = sorted({*PARAMETERS, "depth", "iterations", "random_state", "rsm", "thread_count"})
     for name in params.keys() - {*PARAMETERS}:
         close = [SYNONYMS[name]] if name in SYNONYMS else difflib.get_close_matches(name, known, 1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
-        raise TypeError(f"CatBoostHead has no parameter {name!r}.{meant} It has: {', '.join(known)}.")
+        raise TypeError(f"CatBoostHead has no parameter {name[:40]!r}.{meant} It has: {', '.join(known)}.")
     loss = params.get("loss_function", "MultiClass")
     if loss not in LOSSES:
         raise ValueError(f"loss_function={loss!r} is none of {', '.join(LOSSES)}. Leave it out, or take one of these.")

@@ -67,8 +67,8 @@ def model_from(trees: Mapping[str, npt.NDArray[Any]], loss: str, num_features: i
         ValueError: There are more or fewer splits or leaves than the trees have, a split names a feature that isn't
             there, or a number is not finite.
     """
-    if loss not in LOSSES or not 1 <= num_features <= MAX_FEATURES:
-        raise ValueError("its loss or its number of features is none that a head has")
+    if loss not in LOSSES or (loss == "Logloss") != (num_class == 2) or not 1 <= num_features <= MAX_FEATURES:
+        raise ValueError("its loss doesn't fit its classes, or its number of features is none that a body gives")
     columns = 1 if loss == "Logloss" else num_class
     _check(trees, num_features, columns)
     model = CatBoost()

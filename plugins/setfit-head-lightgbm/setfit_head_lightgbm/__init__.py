@@ -37,8 +37,8 @@ def setfit_search_space() -> dict[str, dict[str, Any]]:
     return {
         "n_estimators": {"low": 50, "high": 400, "log": True},
         "learning_rate": {"low": 0.02, "high": 0.3, "log": True},
-        "num_leaves": {"low": 3, "high": 31, "log": True},
-        "colsample_bytree": {"low": 0.05, "high": 1.0, "log": True},
+        "num_leaves": {"low": 2, "high": 31, "log": True},
+        "colsample_bytree": {"low": 0.02, "high": 1.0, "log": True},
         "reg_lambda": {"low": 0.001, "high": 10.0, "log": True},
         "min_child_samples": {"low": 1, "high": 8},
     }

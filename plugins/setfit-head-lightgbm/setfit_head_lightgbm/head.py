@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import operator
 import os
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -25,7 +26,6 @@ __all__ = ["LightGBMHead"]
 NATIVE: Final = (
     "data_sample_strategy",
     "drop_rate",
-    "extra_trees",
     "feature_fraction_bynode",
     "is_unbalance",
     "max_bin",
@@ -39,7 +39,7 @@ NATIVE: Final = (
     "uniform_drop",
     "xgboost_dart_mode",
 )
-KNOWN: Final = frozenset({*LGBMClassifier().get_params(), *NATIVE})
+KNOWN: Final = frozenset({*LGBMClassifier().get_params(), "extra_trees", "min_data_in_bin", *NATIVE})
 BOOSTINGS: Final = ("gbdt", "dart")
 #: LightGBM would choose between rows and columns by measuring the time, and so train otherwise now and then.
 ALWAYS: Final = {"verbosity": -1, "deterministic": True, "force_col_wise": True}
@@ -49,15 +49,18 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     """Gradient-boosted trees that turn embeddings into classes.
 
     Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree". Every `fit` trains anew, and one
-    that fails leaves the head as it was. Where the defaults differ from LightGBM's, LightGBM's learn nothing from a
-    few examples a class.
+    that fails leaves the head as it was. LightGBM's own defaults, given below, learn little or nothing from a few
+    examples a class.
 
     Args:
-        min_child_samples: Fewest examples in a leaf; LightGBM's own default is 20.
-        min_data_in_bin: Fewest examples between two thresholds that are tried; LightGBM's own default is 3.
+        colsample_bytree: Share of the columns that each tree looks at (LightGBM: 1.0).
+        extra_trees: Whether the thresholds of splits are drawn at random (LightGBM: False).
+        min_child_samples: Fewest examples in a leaf (LightGBM: 20).
+        min_data_in_bin: Fewest examples between two thresholds that are tried (LightGBM: 3).
         n_jobs: Threads; -1 means one for each processor, and there are never more. One is the fastest for few
             examples, and with one the same seed gives the same head on every machine.
-        random_state: Seed for what LightGBM draws at random, such as `colsample_bytree`.
+        num_leaves: Most leaves of a tree (LightGBM: 31).
+        random_state: Seed for what LightGBM draws at random.
         params: The other arguments of `lightgbm.LGBMClassifier`, and those in `NATIVE`.
 
     Attributes:
@@ -86,15 +89,21 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def __init__(
         self,
         *,
+        colsample_bytree: float = 0.1,
+        extra_trees: bool = True,
         min_child_samples: int = 1,
         min_data_in_bin: int = 1,
+        num_leaves: int = 4,
         n_jobs: int = 1,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         **params: Any,
     ) -> None:
         _check_params(params)
+        self.colsample_bytree = colsample_bytree
+        self.extra_trees = extra_trees
         self.min_child_samples = min_child_samples
         self.min_data_in_bin = min_data_in_bin
+        self.num_leaves = num_leaves
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.params = params
@@ -214,6 +223,7 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         state = {**state}
         trees = state.pop("trees_", None)
         _check_params(state["params"])
+        _threads(state["n_jobs"])
         if trees is not None:
             classes = np.asarray(state["classes_"]).tolist()
             state["classes_"] = class_array(classes)
@@ -234,15 +244,16 @@ def _matrix(embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 
 def _threads(n_jobs: int) -> int:
-    processors = os.cpu_count() or 1
-    return min(n_jobs, processors) if n_jobs > 0 else processors
+    """Return a number of threads from 1 to that of the processors."""
+    wanted, processors = operator.index(n_jobs), os.cpu_count() or 1
+    return min(wanted, processors) if wanted > 0 else processors
 
 
 def _check_params(params: Mapping[str, Any]) -> None:
     for name in params.keys() - KNOWN:
         close = difflib.get_close_matches(name, KNOWN, 1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
-        raise TypeError(f"LightGBMHead has no parameter {name!r}.{meant} It has: {', '.join(sorted(KNOWN))}.")
+        raise TypeError(f"LightGBMHead has no parameter {name[:40]!r}.{meant} It has: {', '.join(sorted(KNOWN))}.")
     if params.get("objective", "binary") not in LINKS:
         raise ValueError(
             f"objective={params['objective']!r} does not give the probabilities of classes. Leave it out, or take one "

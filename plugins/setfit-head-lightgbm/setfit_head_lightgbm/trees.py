@@ -38,7 +38,7 @@ LINKS: Final = {
 }
 #: Of splits by numbers of which none was missing in training; the second bit has no meaning there.
 NUMERICAL: Final = {"0", "2"}
-MAX_FEATURES: Final = 1_000_000
+MAX_FEATURES: Final = 100_000
 
 
 def trees_of(booster: lightgbm.Booster) -> Trees:
@@ -72,8 +72,8 @@ def booster_from(trees: Mapping[str, npt.NDArray[Any]], objective: str, num_feat
     Raises:
         ValueError: A tree is none, names a feature that isn't there, or holds a number that is not finite.
     """
-    if objective not in LINKS or not 1 <= num_features <= MAX_FEATURES:
-        raise ValueError("its objective or its number of features is none that a head has")
+    if objective not in LINKS or (objective == "binary") != (num_class == 2) or not 1 <= num_features <= MAX_FEATURES:
+        raise ValueError("its objective doesn't fit its classes, or its number of features is none that a body gives")
     per_round = 1 if objective == "binary" else num_class
     _check(trees, num_features, per_round)
     lines = [
