@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from setfit_core.training.arguments import TrainingArguments
 
 _OPTION = "--arg"
+_NULL = "null"
 
 
 def training_arguments(given: Mapping[str, str], options: Mapping[str, Any]) -> TrainingArguments:
@@ -49,10 +50,10 @@ def _typed(name: str, text: str, hint: Any) -> Any:
     for value in (value_of(text), text):
         if _fits(value, hint):
             return value
-    written = " or ".join(dict.fromkeys(_forms(hint)))
-    if not written:
+    forms = dict.fromkeys(_forms(hint))
+    if not forms.keys() - {_NULL}:
         _refuse(f"{name!r} is an object of Python. Set it in a program: TrainingArguments({name}=...).")
-    return _refuse(f"{name} is {text!r}. It is {written}.")
+    return _refuse(f"{name} is {text!r}. It is {' or '.join(forms)}.")
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -81,7 +82,7 @@ def _forms(hint: Any) -> list[str]:
         return [repr(choice) for choice in inner]
     if origin is tuple:
         return ["a pair such as [1, 2]"]
-    forms = {bool: "true or false", int: "an integer", float: "a number", str: "a text", NoneType: "null"}
+    forms = {bool: "true or false", int: "an integer", float: "a number", str: "a text", NoneType: _NULL}
     return [forms[hint]] if hint in forms else []
 
 

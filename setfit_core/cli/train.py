@@ -103,8 +103,11 @@ def train(
         trainer.train()
     _tell(model, texts)
     if tests is not None:
-        found = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in trainer.evaluate().items())
-        typer.echo(f"Evaluated on {len(tests.texts)} texts of {evaluation}: {found}.")
+        found = trainer.evaluate()
+        typer.echo(
+            f"Evaluated on {len(tests.texts)} texts of {evaluation}: accuracy {found['accuracy']:.3f}, "
+            f"macro F1 {found['macro_f1']:.3f}."
+        )
     typer.echo(f"Wrote {model.save_pretrained(out)}.")
 
 

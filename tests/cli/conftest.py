@@ -1,5 +1,6 @@
-"""The command line as a process of its own."""
+"""The command line, as a process of its own and called in this one; texts, and a model trained on them."""
 
+import csv
 import os
 import site
 import subprocess
@@ -9,18 +10,41 @@ from pathlib import Path
 import pytest
 
 import setfit_core
+from setfit_core.cli import main
 
 PROGRAM = "import sys; from setfit_core.cli import main; sys.exit(main())"
 # Also says on the last line of stderr which of some modules are loaded by then.
 WATCHED = """
 import atexit, sys
 def tell():
-    names = ("torch", "numpy", "sklearn", "sentence_transformers", "rich.table", "plugin_module", "setfit_head_linear")
+    names = ("torch", "numpy", "sklearn", "sentence_transformers", "rich", "pyarrow", "tqdm",
+             "plugin_module", "setfit_head_linear")
     sys.stderr.write("LOADED " + " ".join(name for name in names if name in sys.modules) + "\\n")
 atexit.register(tell)
 from setfit_core.cli import main
 sys.exit(main())
 """
+
+
+TEXTS = [
+    ("The goalkeeper saved a penalty in the last minute", "sport"),
+    ("Our striker scored twice and the team won the cup", "sport"),
+    ("The tennis final went to five sets", "sport"),
+    ("The coach praised the defence after the match", "sport"),
+    ("Bake the bread at two hundred degrees", "food"),
+    ("Add garlic, butter and a pinch of salt", "food"),
+    ("Stir the soup until the onions are soft", "food"),
+    ("Crème brûlée needs more sugar and eggs", "food"),
+    ("The compiler reports a missing semicolon", "tech"),
+    ("Reboot the server and check the log files", "tech"),
+    ("My laptop can't connect to the wireless network", "tech"),
+    ("The database query returns duplicate rows", "tech"),
+]
+NEW_TEXTS = [
+    ("The referee showed a red card to the goalkeeper in the match", "sport"),
+    ("Chop the onions 🧅 and melt the butter for the soup", "food"),
+    ("The network server lost its database log", "tech"),
+]
 
 
 def clean_environment():
@@ -91,3 +115,64 @@ def site_without_heads(tmp_path):
                 (folder / entry.name).symlink_to(entry)
     (folder / "setfit_core").symlink_to(Path(setfit_core.__file__).parent)
     return str(folder)
+
+
+# In this process, where a process of its own would add nothing but the time to import torch
+
+
+@pytest.fixture
+def call(capfd):
+    """A function that calls `main` and returns the exit status, stdout and stderr."""
+
+    def call(*arguments):
+        try:
+            status = main(list(map(str, arguments)))
+        except SystemExit as end:
+            status = end.code
+        printed = capfd.readouterr()
+        return status, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def write_csv():
+    """A function that writes rows under a header into a CSV file, and returns the file."""
+
+    def write(file, header, rows):
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows([header, *rows])
+        return file
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def body_folder(static_body_factory, tmp_path_factory):
+    """A folder with a body of static word vectors."""
+    folder = tmp_path_factory.mktemp("body")
+    static_body_factory().save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def train_file(write_csv, tmp_path_factory):
+    """Twelve texts of three topics, as CSV."""
+    return write_csv(tmp_path_factory.mktemp("data") / "train.csv", ("text", "label"), TEXTS)
+
+
+@pytest.fixture(scope="session")
+def test_file(write_csv, tmp_path_factory):
+    """Three more texts, with the columns id, utterance and intent."""
+    rows = [(f"00{row}", *example) for row, example in enumerate(NEW_TEXTS)]
+    return write_csv(tmp_path_factory.mktemp("data") / "test.csv", ("id", "Utterance", "INTENT"), rows)
+
+
+@pytest.fixture(scope="session")
+def model_folder(body_folder, train_file, tmp_path_factory):
+    """A model of three topics, trained by the command line on the body as it is."""
+    folder = tmp_path_factory.mktemp("models") / "topics"
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(train_file), "--out", str(folder), "--body", str(body_folder), "--freeze-body"])
+    assert end.value.code == 0
+    return folder
