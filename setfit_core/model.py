@@ -363,7 +363,18 @@ class SetFitModel:
 
     @model_head.setter
     def model_head(self, head: Any) -> None:
-        self._held = self._taken(head, None)
+        self._replace_head(self._taken(head, None))
+
+    def build_head(self, recipe: HeadRecipe) -> None:
+        """Put an untrained head into the place of the model's, built as a recipe says.
+
+        Raises:
+            HeadError: If it can't be built.
+        """
+        self._replace_head(self._setting.build(recipe, self._num_named()))
+
+    def _replace_head(self, held: HeldHead) -> None:
+        self._held = held
         self._labelling.codec = self.calibration = self.head_choice = None
         self.card_facts = replace(self.card_facts, training=None)
 
@@ -538,10 +549,7 @@ class SetFitModel:
         asked = self.model_head if isinstance(self.model_head, AutoHead) else AutoHead()
         heads = asked.heads if heads is None else heads
         comparison = compare_heads(self, texts, labels, heads, metric=metric or asked.metric, seed=seed)
-        recipe = cast("HeadRecipe", comparison.best.recipe)  # what was tested could be built
-        self._held = self._setting.build(recipe, self._num_named())
-        self._labelling.codec = self.calibration = None
-        self.card_facts = replace(self.card_facts, training=None)
+        self.build_head(cast("HeadRecipe", comparison.best.recipe))  # what was tested could be built
         self.head_choice = comparison
         logger.info(comparison.why)
         if show_progress_bar:

@@ -28,6 +28,11 @@ class Range:
     log: bool = False
 
     @property
+    def extremes(self) -> tuple[int | float, int | float]:
+        """Both bounds."""
+        return self.low, self.high
+
+    @property
     def whole(self) -> bool:
         """Whether only whole numbers are meant."""
         return isinstance(self.low, int) and isinstance(self.high, int)
@@ -38,6 +43,11 @@ class Choices:
     """Values without an order: None, booleans, numbers and strings."""
 
     values: tuple[bool | int | float | str | None, ...]
+
+    @property
+    def extremes(self) -> tuple[bool | int | float | str | None, ...]:
+        """All values, as none lies between others."""
+        return self.values
 
 
 SearchSpace: TypeAlias = Mapping[str, Range | Choices]

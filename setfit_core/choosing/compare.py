@@ -88,21 +88,6 @@ def compare_heads(
     check_division(folds, repeats, seed)
     candidates = read_candidates(heads)
     task = make_task(model_or_embeddings, texts, labels, multi_target_strategy)
-    return compare_on(task, candidates, metric=metric, folds=folds, repeats=repeats, seed=seed, training=training)
-
-
-def compare_on(
-    task: Task,
-    candidates: Sequence[Candidate],
-    *,
-    metric: Metric = "accuracy",
-    folds: int = FOLDS,
-    repeats: int = REPEATS,
-    seed: int = 42,
-    training: HeadTraining | None = None,
-) -> Comparison:
-    """Compare heads on a task; see `compare_heads`."""
-    one_of("metric", metric, METRICS)
     divisions = make_folds(task.targets, folds=folds, repeats=repeats, seed=seed)
     training = training or default_training(seed)
     tested = [_tested(candidate, task, training, divisions) for candidate in candidates]

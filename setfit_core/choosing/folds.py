@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from setfit_core.errors import ArgumentError, LabelError
+from setfit_core.heads.inputs import FrozenInputs
 from setfit_core.labels import IntArray
 from setfit_core.values import positive_integer, seed_value
 
@@ -22,11 +23,13 @@ class Fold:
         repeat: Which of the repeated divisions it belongs to, from 0.
         train: Rows that a head is trained on, in their order, int64.
         test: Rows that it is tested on, in their order, int64. The test rows of a repeat don't overlap.
+        inputs: All texts as a body sees them that was tuned on the training rows; None for the body of the task.
     """
 
     repeat: int
     train: IntArray
     test: IntArray
+    inputs: FrozenInputs | None = None
 
 
 def make_folds(targets: IntArray, *, folds: int = 5, repeats: int = 1, seed: int = 42) -> tuple[Fold, ...]:

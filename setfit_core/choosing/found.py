@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from setfit_core.choosing.comparison import METRIC_NAMES, Estimate, Metric, plain
@@ -21,6 +22,7 @@ class SearchTrial:
         score: The metric that is searched for, by fold; None if the trial failed.
         seconds: How long the trial took.
         error: Why it failed, on one line.
+        arguments: The arguments of the body's training that were tried along; empty if they were not searched for.
     """
 
     head: str
@@ -28,6 +30,7 @@ class SearchTrial:
     score: Estimate | None
     seconds: float
     error: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the trial as plain data; parameters that JSON has no form for as their `repr`."""
@@ -37,14 +40,17 @@ class SearchTrial:
             "score": None if self.score is None else asdict(self.score),
             "seconds": self.seconds,
             "error": self.error,
+            "arguments": plain(self.arguments),
         }
 
     def __str__(self) -> str:
         params = {} if self.recipe is None else self.recipe.params
-        shown = [
-            f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value!r}" for key, value in params.items()
-        ]
-        return f"{self.head} ({', '.join(shown)})" if shown else self.head
+        shown = ", ".join(_assigned({**params, **self.arguments}))
+        return f"{self.head} ({shown})" if shown else self.head
+
+
+def _assigned(values: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value!r}" for key, value in values.items()]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,8 +63,9 @@ def cross_fit(
         HeadError: If a head can't be built or trained, or predicts against its contract.
     """
     for fold in folds:
-        held = trained_head(task.part(fold.train), build, training)
-        adapter, asked = adapter_for(held.head), embeddings_for(held, task.part(fold.test))
+        seen = task if fold.inputs is None else replace(task, inputs=fold.inputs)
+        held = trained_head(seen.part(fold.train), build, training)
+        adapter, asked = adapter_for(held.head), embeddings_for(held, seen.part(fold.test))
         class_ids = adapter.class_ids(asked, task.codec)
         try:
             probabilities = adapter.probabilities(asked, task.codec)

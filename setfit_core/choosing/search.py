@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from setfit_core.choosing.candidates import Candidate, Heads, one_line, read_candidates
@@ -86,19 +86,19 @@ def search_heads(
     """
     _optuna()
     searched = searched_heads(heads, spaces)
-    _check(searched, n_trials, timeout, metric)
+    check_search(searched, n_trials, timeout, metric)
     check_division(folds, repeats, seed)
     task = make_task(model_or_embeddings, texts, labels, multi_target_strategy)
+    divisions = make_folds(task.targets, folds=folds, repeats=repeats, seed=seed)
     return search_on(
         task,
         searched,
+        lambda _: divisions,
+        training or default_training(seed),
         n_trials=n_trials,
         timeout=timeout,
         seed=seed,
         metric=metric,
-        folds=folds,
-        repeats=repeats,
-        training=training,
     )
 
 
@@ -158,43 +158,56 @@ def _searched(candidate: Candidate, space: Any) -> SearchedHead:
 def search_on(
     task: Task,
     searched: Sequence[SearchedHead],
+    folds_for: Callable[[Mapping[str, Any]], Sequence[Fold]],
+    training: HeadTraining,
     *,
-    n_trials: int = 50,
-    timeout: float | None = None,
-    seed: int = 42,
-    metric: Metric = "log_loss",
-    folds: int = FOLDS,
-    repeats: int = REPEATS,
-    training: HeadTraining | None = None,
+    body_space: SearchSpace = MappingProxyType({}),
+    n_trials: int,
+    timeout: float | None,
+    seed: int,
+    metric: Metric,
 ) -> HeadSearch:
-    """Search among heads on a task; see `search_heads`."""
-    _check(searched, n_trials, timeout, metric)
+    """Search among heads on a task, and for arguments of the body's training if there is a space of them.
+
+    Args:
+        task: The labelled embeddings.
+        searched: The heads.
+        folds_for: Returns the folds for arguments from `body_space`; for none of them, those that are given anyway.
+        training: How differentiable heads are trained.
+        body_space: Arguments of the body's training to try along with each head.
+        n_trials: How many trials.
+        timeout: Seconds after which no trial is started any more, or None.
+        seed: Seed of the proposals.
+        metric: What is searched for.
+
+    Raises:
+        ArgumentError: If an argument has no meaning.
+        SetFitError: If optuna isn't installed.
+    """
+    check_search(searched, n_trials, timeout, metric)
     optuna = _optuna()
-    evaluation = _Evaluation(
-        task,
-        make_folds(task.targets, folds=folds, repeats=repeats, seed=seed),
-        training or default_training(seed),
-        metric,
-    )
+    evaluation = _Evaluation(task, folds_for, training, metric)
     ends = math.inf if timeout is None else time.perf_counter() + timeout
     trials: list[SearchTrial] = []
     tried: dict[tuple[tuple[str, Any], ...], SearchTrial] = {}  # few choices are proposed again and again
     with _quiet(optuna):
-        proposals = _Proposals(optuna, searched, metric, seed)
+        proposals = _Proposals(optuna, searched, body_space, metric, seed)
         for head in searched:
             if not trials or time.perf_counter() < ends:
-                trials.append(evaluation.run(head.candidate))
+                trials.append(evaluation.run(head.candidate, {}))
                 proposals.learn_given(trials[-1])
         while proposals.possible and len(trials) < n_trials and time.perf_counter() < ends:
-            proposal, candidate = proposals.next()
+            proposal, candidate, arguments = proposals.next()
             drawn = tuple(proposal.params.items())
-            tried[drawn] = tried.get(drawn) or evaluation.run(candidate)
+            tried[drawn] = tried.get(drawn) or evaluation.run(candidate, arguments)
             trials.append(tried[drawn])
             proposals.learn(proposal, trials[-1])
-    return HeadSearch(tuple(trials), metric, len(task), folds_a_repeat(evaluation.folds), repeats)
+    given = folds_for({})
+    return HeadSearch(tuple(trials), metric, len(task), folds_a_repeat(given), len({fold.repeat for fold in given}))
 
 
-def _check(searched: Sequence[SearchedHead], n_trials: Any, timeout: Any, metric: Any) -> None:
+def check_search(searched: Sequence[SearchedHead], n_trials: Any, timeout: Any, metric: Any) -> None:
+    """Raise `ArgumentError` unless heads can be searched for like this; see `search_heads`."""
     one_of("metric", metric, METRICS)
     positive_integer("n_trials", n_trials)
     if n_trials < len(searched):
@@ -212,25 +225,25 @@ class _Evaluation:
     """How every trial is evaluated."""
 
     task: Task
-    folds: Sequence[Fold]
+    folds_for: Callable[[Mapping[str, Any]], Sequence[Fold]]
     training: HeadTraining
     metric: Metric
 
-    def run(self, candidate: Candidate) -> SearchTrial:
-        """Cross-validate a head."""
+    def run(self, candidate: Candidate, arguments: Mapping[str, Any]) -> SearchTrial:
+        """Cross-validate a head on a body that was trained with these arguments."""
         recipe = candidate.recipe
         start = time.perf_counter()
-        score, error = (None, candidate.error) if recipe is None else self._score(recipe)
-        return SearchTrial(candidate.name, recipe, score, time.perf_counter() - start, error)
+        score, error = (None, candidate.error) if recipe is None else self._score(recipe, arguments)
+        return SearchTrial(candidate.name, recipe, score, time.perf_counter() - start, error, arguments)
 
-    def _score(self, recipe: HeadRecipe) -> tuple[Estimate | None, str | None]:
+    def _score(self, recipe: HeadRecipe, arguments: Mapping[str, Any]) -> tuple[Estimate | None, str | None]:
         def build() -> HeldHead:
             return self.task.build(recipe, self.training.seed)
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # dozens of trials would give the same ones
             try:
-                values = self._values(list(cross_fit(self.task, build, self.training, self.folds)))
+                values = self._values(list(cross_fit(self.task, build, self.training, self.folds_for(arguments))))
             except PASSED_THROUGH:
                 raise
             except BaseException as error:  # a plugin may raise or exit in any way
@@ -251,11 +264,19 @@ class _Evaluation:
 
 
 class _Proposals:
-    """Optuna's proposals, among the heads that have a search space."""
+    """Optuna's proposals, among the heads that have a search space; among all if the body's training has one."""
 
-    def __init__(self, optuna: ModuleType, searched: Sequence[SearchedHead], metric: Metric, seed: int) -> None:
+    def __init__(
+        self,
+        optuna: ModuleType,
+        searched: Sequence[SearchedHead],
+        body_space: SearchSpace,
+        metric: Metric,
+        seed: int,
+    ) -> None:
         self._optuna = optuna
-        self._heads = {head.candidate.name: head for head in searched if head.space}
+        self._body_space = body_space
+        self._heads = {head.candidate.name: head for head in searched if head.space or body_space}
         # `group` samples the parameters of each head together, which no trial has in common with the other heads.
         self._study = optuna.create_study(
             direction="minimize" if metric == "log_loss" else "maximize",
@@ -264,18 +285,19 @@ class _Proposals:
 
     @property
     def possible(self) -> bool:
-        """Whether any head has a search space."""
+        """Whether there is anything to propose."""
         return bool(self._heads)
 
-    def next(self) -> tuple[optuna.Trial, Candidate]:
-        """Return a proposal, and the head that it means."""
+    def next(self) -> tuple[optuna.Trial, Candidate, Mapping[str, Any]]:
+        """Return a proposal, and the head and the arguments of the body's training that it means."""
         proposal = self._study.ask()
         head = self._heads[proposal.suggest_categorical("head", list(self._heads))]
         drawn = {
             name: _drawn(proposal, f"{head.candidate.name}: {name}", domain) for name, domain in head.space.items()
         }
+        arguments = {name: _drawn(proposal, name, domain) for name, domain in self._body_space.items()}
         recipe = head.candidate.recipe
-        return proposal, replace(head.candidate, recipe=None if recipe is None else _with(recipe, drawn))
+        return proposal, replace(head.candidate, recipe=None if recipe is None else _with(recipe, drawn)), arguments
 
     def learn(self, proposal: optuna.Trial, trial: SearchTrial) -> None:
         """Tell how good a proposal was."""

@@ -10,6 +10,10 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from setfit_core.choosing.candidates import Heads
+from setfit_core.choosing.comparison import Metric
+from setfit_core.choosing.found import HeadSearch, SearchTrial
+from setfit_core.choosing.search import searched_heads
 from setfit_core.data import Examples, check_texts, read_examples
 from setfit_core.errors import ArgumentError, InputError
 from setfit_core.heads.auto import AutoHead
@@ -20,6 +24,7 @@ from setfit_core.training.embedding_phase import EmbeddingWork, Targeted, train_
 from setfit_core.training.metrics import MetricFunction, check_metric, compute_metric
 from setfit_core.training.objective import make_objective
 from setfit_core.training.record import data_source, embedding_arguments, head_arguments, measurements
+from setfit_core.training.search import body_space_of, search_tuned
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +181,74 @@ class Trainer:
                 head_phase=head_arguments(args, differentiable=self.model.has_differentiable_head),
             )
         )
+
+    def hyperparameter_search(
+        self,
+        n_trials: int = 50,
+        heads: Heads | None = None,
+        *,
+        spaces: Mapping[str, Mapping[str, Any]] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        metric: Metric = "log_loss",
+        folds: int = 3,
+        repeats: int = 1,
+        timeout: float | None = None,
+    ) -> HeadSearch:
+        """Search for a head and its parameters by cross-validation, and change nothing; see `setfit_core.search_heads`.
+
+        A head is tested on texts that neither it nor the body has seen. So a copy of the body is tuned for each fold,
+        on the fold's training texts: `folds * repeats` times in all, however many trials there are. Only if `arguments`
+        of its training are searched for, too, it is tuned that often for each trial that draws new ones.
+
+        Args:
+            n_trials: How many trials, the first ones with each head as it is given.
+            heads: The heads, as in `setfit_core.compare_heads`; None for all that are installed.
+            spaces: By the name of a head, the parameters to try instead of those that the head declares.
+            arguments: Which of the `TrainingArguments` to search for, and between which values, such as
+                `{"body_learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}`.
+            metric: What is searched for: `"log_loss"`, `"accuracy"` or `"macro_f1"`.
+            folds: Into how many folds the training data is divided; fewer if a class has fewer texts.
+            repeats: How often it is divided anew.
+            timeout: Seconds after which no trial is started any more; None for no limit.
+
+        Returns:
+            All trials. `trainer.apply_hyperparameters(found.best)` takes one over.
+
+        Raises:
+            SetFitError: If optuna isn't installed.
+            InputError: If the data can't be used.
+            ArgumentError: If an argument has no meaning.
+            HeadParameterError: If a head doesn't take a parameter of `spaces`.
+        """
+        searched = searched_heads(heads, spaces)
+        body_space = body_space_of(arguments, self.args)
+        return search_tuned(
+            self.model,
+            self.args,
+            self._training_examples(),
+            searched,
+            body_space,
+            n_trials=n_trials,
+            timeout=timeout,
+            metric=metric,
+            folds=folds,
+            repeats=repeats,
+        )
+
+    def apply_hyperparameters(self, trial: SearchTrial) -> None:
+        """Take over the head and the arguments of a trial; nothing is trained.
+
+        Args:
+            trial: A trial of `hyperparameter_search`, such as its `best`.
+
+        Raises:
+            ArgumentError: If it is a trial whose head couldn't be found.
+        """
+        if trial.recipe is None:
+            msg = f"There is nothing to apply: the head {trial.head!r} couldn't be found. {trial.error}"
+            raise ArgumentError(msg)
+        self.model.build_head(trial.recipe)
+        self.args = self.args.update(trial.arguments)
 
     def evaluate(self, dataset: Any = None, metric_key_prefix: str = "") -> dict[str, Any]:
         """Compute the metric on labelled texts, and note its value for the model's card.
