@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from setfit_head_catboost.labels import class_array
-from setfit_head_catboost.trees import LOSSES, model_from, trees_of
+from setfit_head_catboost.trees import model_from, trees_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,6 +66,8 @@ SYNONYMS: Final = {
     "random_seed": "random_state",
     "reg_lambda": "l2_leaf_reg",
 }
+#: For three classes and more; for two it is Logloss.
+LOSSES: Final = ("MultiClass", "MultiClassOneVsAll")
 ALWAYS: Final = {"logging_level": "Silent", "allow_writing_files": False}
 
 
@@ -92,7 +94,7 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     Raises:
         TypeError: A parameter is none of CatBoost's, or one that a head can't use.
-        ValueError: The loss is none that gives probabilities of classes.
+        ValueError: `loss_function` is none of `LOSSES`.
     """
 
     setfit_head: ClassVar[Mapping[str, Any]] = {
@@ -287,6 +289,8 @@ def _check_params(params: Mapping[str, Any]) -> None:
         close = [SYNONYMS[name]] if name in SYNONYMS else difflib.get_close_matches(name, known, 1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
         raise TypeError(f"CatBoostHead has no parameter {name[:40]!r}.{meant} It has: {', '.join(known)}.")
-    loss = params.get("loss_function", "MultiClass")
-    if loss not in LOSSES:
-        raise ValueError(f"loss_function={loss!r} is none of {', '.join(LOSSES)}. Leave it out, or take one of these.")
+    if params.get("loss_function", "MultiClass") not in LOSSES:
+        raise ValueError(
+            f"loss_function={params['loss_function']!r} is none of {', '.join(LOSSES)}. Leave it out: it is Logloss "
+            "for two classes and MultiClass for more."
+        )

@@ -69,7 +69,9 @@ def _rebuilt(trees: dict[str, Any], metadata: Mapping[str, Any]) -> LightGBMHead
     if wrong:
         raise ValueError(f"the metadata have no good value for {', '.join(wrong)}")
     head = LightGBMHead(**metadata["params"])
-    head.__setstate__({**vars(head), **{name: metadata[name] for name in LEARNED}, "trees_": trees})
+    learned = {name: metadata[name] for name in LEARNED}
+    learned["classes_"] = np.array(learned["classes_"], dtype=object)  # as they are: NumPy would make them all alike
+    head.__setstate__({**vars(head), **learned, "trees_": trees})
     return head
 
 

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from setfit_head_lightgbm.labels import class_array
-from setfit_head_lightgbm.trees import LINKS, booster_from, trees_of
+from setfit_head_lightgbm.trees import booster_from, trees_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,6 +41,8 @@ NATIVE: Final = (
 )
 KNOWN: Final = frozenset({*LGBMClassifier().get_params(), "extra_trees", "min_data_in_bin", *NATIVE})
 BOOSTINGS: Final = ("gbdt", "dart")
+#: For three classes and more; for two it is binary.
+OBJECTIVES: Final = ("multiclass", "multiclassova")
 #: LightGBM would choose between rows and columns by measuring the time, and so train otherwise now and then.
 ALWAYS: Final = {"verbosity": -1, "deterministic": True, "force_col_wise": True}
 
@@ -71,7 +73,7 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     Raises:
         TypeError: A parameter is none of LightGBM's, or one that a head can't use.
-        ValueError: The objective gives no probabilities, or `boosting_type` is none of `BOOSTINGS`.
+        ValueError: `objective` is none of `OBJECTIVES`, or `boosting_type` none of `BOOSTINGS`.
     """
 
     setfit_head: ClassVar[Mapping[str, Any]] = {
@@ -254,10 +256,10 @@ def _check_params(params: Mapping[str, Any]) -> None:
         close = difflib.get_close_matches(name, KNOWN, 1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
         raise TypeError(f"LightGBMHead has no parameter {name[:40]!r}.{meant} It has: {', '.join(sorted(KNOWN))}.")
-    if params.get("objective", "binary") not in LINKS:
+    if params.get("objective", "multiclass") not in OBJECTIVES:
         raise ValueError(
-            f"objective={params['objective']!r} does not give the probabilities of classes. Leave it out, or take one "
-            f"of {', '.join(LINKS)}."
+            f"objective={params['objective']!r} is none of {', '.join(OBJECTIVES)}. Leave it out: it is binary for two "
+            "classes and multiclass for more."
         )
     if params.get("boosting_type", "gbdt") not in BOOSTINGS:
         raise ValueError(f"boosting_type={params['boosting_type']!r} is none of {', '.join(BOOSTINGS)}.")

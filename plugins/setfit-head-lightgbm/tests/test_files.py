@@ -1,0 +1,94 @@
+import copy
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from setfit_head_lightgbm import LightGBMHead, setfit_load_head, setfit_save_head
+from sklearn.exceptions import NotFittedError
+
+LOAD_ELSEWHERE = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from setfit_head_lightgbm import setfit_load_head
+folder = Path(sys.argv[1])
+head = setfit_load_head(folder, json.loads((folder / "metadata.json").read_bytes()))
+embeddings = np.load(folder / "embeddings.npy")
+np.savez(folder / "out.npz", labels=head.predict(embeddings), probabilities=head.predict_proba(embeddings))
+"""
+
+
+def test_a_second_process_predicts_the_same(problem, save):
+    embeddings, ids = problem()
+    head = LightGBMHead(random_state=3).fit(embeddings, [f"class {number}" for number in ids])
+    folder, metadata = save(head)
+    assert [path.name for path in folder.iterdir()] == ["trees.safetensors"]
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    np.save(folder / "embeddings.npy", embeddings)
+    subprocess.run([sys.executable, "-c", LOAD_ELSEWHERE, str(folder)], check=True)
+    with np.load(folder / "out.npz") as out:
+        np.testing.assert_array_equal(out["labels"], head.predict(embeddings))
+        np.testing.assert_array_equal(out["probabilities"], head.predict_proba(embeddings))
+
+
+@pytest.mark.parametrize("num_classes", [2, 4])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"boosting_type": "dart", "drop_rate": 0.3},
+        {"data_sample_strategy": "goss"},
+        {"objective": "multiclassova"},
+        {"num_leaves": 40, "extra_trees": False, "colsample_bytree": 1.0, "n_jobs": np.int64(1)},
+        {"min_split_gain": 1e9},
+    ],
+    ids=["default", "dart", "goss", "one against all", "large trees", "trees of one leaf"],
+)
+def test_every_kind_of_model_comes_back_to_the_last_bit(params, num_classes, problem, save):
+    embeddings, ids = problem(num_classes)
+    embeddings = embeddings / 7
+    head = LightGBMHead(random_state=7, **params).fit(embeddings, ids)
+    embeddings[0], embeddings[1] = np.nan, np.inf
+    loaded = setfit_load_head(*save(head))
+    np.testing.assert_array_equal(loaded.predict_proba(embeddings), head.predict_proba(embeddings))
+    assert loaded.get_params() == head.get_params()
+    assert loaded.classes_.dtype == head.classes_.dtype
+    first, again = save(head, "first")[0], save(loaded, "again")[0]
+    assert (first / "trees.safetensors").read_bytes() == (again / "trees.safetensors").read_bytes()
+    embeddings, ids = problem(3, size=4)
+    np.testing.assert_array_equal(
+        loaded.fit(embeddings, ids).predict_proba(embeddings), head.fit(embeddings, ids).predict_proba(embeddings)
+    )
+
+
+def test_copies_are_written_whole(problem):
+    """A text that ends with its last tree makes LightGBM read on beyond it, into whatever was written there before."""
+    embeddings, ids = problem(2, size=384)
+    head = LightGBMHead().fit(embeddings, ids)
+    for _ in range(60):
+        np.testing.assert_array_equal(copy.deepcopy(head).predict_proba(embeddings), head.predict_proba(embeddings))
+
+
+class Heir(LightGBMHead):
+    pass
+
+
+def test_heads_and_formats_of_others_are_left_to_them(problem, tmp_path):
+    assert setfit_save_head(object(), tmp_path) is None
+    assert setfit_save_head(Heir().fit(*problem()), tmp_path) is None
+    assert setfit_load_head(tmp_path, {"format": "skops"}) is None
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_cannot_be_saved_is_said_and_nothing_is_written(problem, tmp_path, monkeypatch):
+    with pytest.raises(NotFittedError, match="nothing to save. Train it"):
+        setfit_save_head(LightGBMHead(), tmp_path)
+    head = LightGBMHead(random_state=np.random.RandomState(0)).fit(*problem())
+    with pytest.raises(ValueError, match=r"with random_state=RandomState\(MT19937\).*an integer seed"):
+        setfit_save_head(head, tmp_path)
+    monkeypatch.setattr("setfit_head_lightgbm.files.MAX_BYTES", 1000)
+    with pytest.raises(ValueError, match="lower n_estimators or num_leaves"):
+        setfit_save_head(LightGBMHead().fit(*problem()), tmp_path)
+    assert not [*tmp_path.iterdir()]

@@ -1,0 +1,180 @@
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points, requires
+from importlib.resources import files
+
+import numpy as np
+import pluggy
+import pytest
+import setfit_head_lightgbm
+from lightgbm import LGBMClassifier
+from lightgbm.basic import LightGBMError
+from setfit_head_lightgbm import LightGBMHead
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+
+def test_the_entry_point_leads_to_a_module_whose_hooks_name_parameters_that_the_head_has():
+    (point,) = entry_points(group="setfit.heads", name="lightgbm")
+    manager = pluggy.PluginManager("setfit")
+    manager.register(point.load())
+    assert manager.hook.setfit_head_factory() == [LightGBMHead]
+    (space,) = manager.hook.setfit_search_space()
+    assert 4 <= len(space) <= 6
+    lowest = LightGBMHead(**{name: values["low"] for name, values in space.items()})
+    assert space.keys() <= lowest.get_params().keys()
+
+
+def test_it_neither_imports_nor_requires_the_core():
+    assert not [line for line in requires("setfit-head-lightgbm") if line.startswith("setfit")]
+    code = (
+        "import sys, setfit_head_lightgbm\n"
+        "setfit_head_lightgbm.setfit_search_space()\n"
+        "assert not {'lightgbm', 'sklearn', 'numpy', 'torch'} & sys.modules.keys(), sys.modules.keys()\n"
+        "setfit_head_lightgbm.LightGBMHead(n_estimators=2).fit([[0], [1]], ['a', 'b'])\n"
+        "assert not {'torch', 'setfit_core'} & sys.modules.keys(), sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_package_is_typed_and_names_only_what_it_has():
+    assert (files(setfit_head_lightgbm) / "py.typed").is_file()
+    for name in setfit_head_lightgbm.__all__:
+        assert getattr(setfit_head_lightgbm, name)
+    with pytest.raises(AttributeError, match="has no attribute 'LGBMHead'"):
+        _ = setfit_head_lightgbm.LGBMHead
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[0, 1, 2], [-7, 3, 10**9], ["", "joy", "Ärger"], [0.0, 2.0, 5.0], [False, True]],
+    ids=["ids", "integers", "strings", "whole floats", "booleans"],
+)
+def test_any_labels_come_back_as_members_of_the_sorted_classes(labels, problem):
+    embeddings, ids = problem(len(labels))
+    y = [labels[number] for number in ids]
+    head = LightGBMHead().fit(embeddings[::-1], y[::-1])  # the largest comes first
+    assert [*map(repr, head.classes_.tolist())] == [*map(repr, labels)]
+    assert head.predict(embeddings).tolist() == y
+    assert [labels[best] for best in head.predict_proba(embeddings).argmax(axis=1)] == y
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [
+        (lambda y: {"y": [*y[:-1], "2"]}, "they hold int, str"),
+        (lambda y: {"y": np.eye(3)[y]}, "one for each row, but they hold ndarray"),
+        (lambda y: {"y": [number / 2 for number in y]}, "fractions or NaN"),
+        (lambda y: {"y": [float("nan")] * len(y)}, "fractions or NaN"),
+        (lambda y: {"y": ["same"] * len(y)}, "All labels are 'same'"),
+        (lambda y: {"y": ["a", "a\0"] * (len(y) // 2)}, "ends in NUL"),
+        (lambda y: {"y": [2**70 * number for number in y]}, "beyond 64 bits"),
+        (lambda y: {"y": []}, "36 embeddings, 0 labels"),
+        (lambda y: {"y": y, "sample_weight": [1.0] * 35}, r"36 labels and weights \[35\]"),
+        (lambda y: {"y": y, "sample_weight": [-1.0] * 36}, "a weight below 0"),
+        (lambda y: {"y": y, "sample_weight": [0.0] * 36}, "they hold nothing"),
+    ],
+)
+def test_bad_labels_and_weights_are_refused_and_leave_the_head_as_it_was(spoilt, said, problem):
+    embeddings, ids = problem()
+    head = LightGBMHead().fit(embeddings, ids)
+    before = head.predict_proba(embeddings)
+    with pytest.raises(ValueError, match=said):
+        head.fit(embeddings, **spoilt(ids))
+    np.testing.assert_array_equal(head.predict_proba(embeddings), before)
+    fresh = LightGBMHead()
+    with pytest.raises(ValueError, match=said):
+        fresh.fit(embeddings, **spoilt(ids))
+    with pytest.raises(NotFittedError):
+        fresh.predict(embeddings)
+
+
+def test_what_lightgbm_refuses_leaves_the_head_as_it_was(problem):
+    embeddings, ids = problem()
+    head = LightGBMHead().fit(embeddings, ids)
+    before = head.predict_proba(embeddings)
+    with pytest.raises(LightGBMError, match="num_leaves"):
+        head.set_params(num_leaves=1).fit(embeddings, ["x", *"yz" * 17, "x"])
+    with pytest.raises(ValueError, match="NaN, infinity"):
+        head.fit(np.full_like(embeddings, np.inf), ["x", *"yz" * 17, "x"])
+    assert head.classes_.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(head.predict_proba(embeddings), before)
+
+
+def test_a_row_of_weight_0_counts_as_not_given(problem):
+    embeddings, ids = problem()
+    odd = np.concatenate([embeddings, 100 * embeddings])
+    weights = np.repeat([2.0, 0.0], len(ids))
+    weighed = LightGBMHead(random_state=1).fit(odd, [*ids, *[7] * len(ids)], sample_weight=weights)
+    without = LightGBMHead(random_state=1).fit(embeddings, ids, sample_weight=weights[: len(ids)])
+    np.testing.assert_array_equal(weighed.predict_proba(odd), without.predict_proba(odd))
+
+
+@pytest.mark.parametrize("objective", ["multiclass", "multiclassova"])
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_it_predicts_what_lightgbm_predicts(objective, num_classes, problem):
+    embeddings, ids = problem(num_classes)
+    params = {"n_estimators": 5, "learning_rate": 0.2, "extra_trees": False, "random_state": 3, "min_data_in_bin": 1}
+    head = LightGBMHead(**params, objective=objective, num_leaves=5, colsample_bytree=0.5, min_child_samples=2)
+    minimised = "binary" if num_classes == 2 else objective
+    reference = LGBMClassifier(
+        **params, objective=minimised, num_leaves=5, colsample_bytree=0.5, min_child_samples=2, verbosity=-1, n_jobs=1
+    )
+    expected = reference.fit(embeddings, ids).predict_proba(embeddings)
+    expected = expected / expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(head.fit(embeddings, ids).predict_proba(embeddings), expected, atol=1e-12)
+
+
+def test_it_learns_from_two_texts_a_class(problem):
+    """LightGBM's own defaults predict the same for every text here."""
+    embeddings, ids = problem(4, per_class=30)
+    few = [row for row in range(len(ids)) if row % 30 < 2]
+    head = LightGBMHead(random_state=0).fit(embeddings[few], [ids[row] for row in few])
+    assert (head.predict(embeddings) == ids).mean() > 0.9
+
+
+def test_a_parameter_that_is_none_is_refused_with_a_proposal():
+    with pytest.raises(TypeError, match=r"no parameter 'max_dept'. Did you mean 'max_depth'\? It has: .*, drop_rate, "):
+        LightGBMHead(max_dept=3)
+    head = LightGBMHead(max_depth=3)
+    for name in ("linear_tree", "categorical_feature", "forcedsplits_filename", "verbosity"):
+        with pytest.raises(TypeError, match=f"no parameter '{name}'"):
+            head.set_params(max_depth=4, **{name: True})
+    for params in ({"objective": "regression"}, {"objective": "binary"}, {"boosting_type": "rf"}):
+        with pytest.raises(ValueError, match="is none of"):
+            head.set_params(max_depth=4, **params)
+    assert head.get_params()["max_depth"] == 3
+
+
+def test_parameters_are_told_cloned_and_set(problem):
+    embeddings, ids = problem()
+    head = LightGBMHead(max_depth=3, random_state=5)
+    assert repr(head) == "LightGBMHead(max_depth=3, random_state=5)"
+    assert clone(head).get_params() == head.get_params()
+    before = head.fit(embeddings, ids).predict_proba(embeddings)
+    assert head.set_params(random_state=6, n_estimators=1) is head
+    np.testing.assert_array_equal(head.predict_proba(embeddings), before)
+    assert head.fit(embeddings, ids).booster_.num_trees() == 3
+
+
+def test_no_more_threads_than_processors_are_asked_for(problem):
+    for n_jobs, threads in ((1, 1), (10**6, os.cpu_count()), (-1, os.cpu_count())):
+        head = LightGBMHead(n_jobs=n_jobs, n_estimators=1).fit(*problem())
+        assert f"[num_threads: {threads}]" in head.booster_.model_to_string()
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "said"),
+    [
+        (np.zeros((2, 7)), "have 7 columns, but the head was trained on 8"),
+        (np.zeros((0, 9)), "have 9 columns, but the head was trained on 8"),
+        (np.zeros(8), r"\[num_inputs, embedding_size\], not float64 \[8\]"),
+        (np.array([["x"] * 8]), "not <U1"),
+    ],
+)
+def test_embeddings_of_another_shape_or_kind_are_refused(embeddings, said, problem):
+    head = LightGBMHead().fit(*problem())
+    for method in (head.predict, head.predict_proba):
+        with pytest.raises(ValueError, match=said):
+            method(embeddings)
