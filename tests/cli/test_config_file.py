@@ -26,7 +26,7 @@ def test_a_training_from_a_file(call, config, train_file, body_folder, tmp_path)
         out = "{tmp_path / "model"}"
         body = "{body_folder}"
         head = "linear"
-        head-param = {{ C = 4.0, solver = "liblinear" }}
+        head-param = {{ C = 4.0, solver = "newton-cg" }}
         arg = ["max_length=32"]
         freeze-body = true
         samples-per-class = 3
@@ -38,7 +38,7 @@ def test_a_training_from_a_file(call, config, train_file, body_folder, tmp_path)
     assert status == 0, err
     assert "on 6 texts" in out  # the command line wins
     params = SetFitModel.from_pretrained(tmp_path / "model").model_head.get_params()
-    assert (params["C"], params["solver"]) == (4.0, "liblinear")
+    assert (params["C"], params["solver"]) == (4.0, "newton-cg")
     (tmp_path / "new.txt").write_text("A goal\n")
     status, out, err = call("predict", tmp_path / "model", tmp_path / "new.txt", "--config", file)
     assert json.loads(out) == {"text": "A goal", "label": "sport"}, err
