@@ -13,11 +13,14 @@ from setfit_core.version import __version__
 
 if TYPE_CHECKING:
     from setfit_core import errors as errors
+    from setfit_core.choosing.compare import compare_heads as compare_heads
+    from setfit_core.choosing.search import search_heads as search_heads
     from setfit_core.conformance import ContractReport as ContractReport
     from setfit_core.conformance import check_contract as check_contract
     from setfit_core.data import sample_dataset as sample_dataset
     from setfit_core.embedding.cache import EmbeddingCache as EmbeddingCache
     from setfit_core.errors import SetFitError as SetFitError
+    from setfit_core.evaluation.evaluate import evaluate_probabilities as evaluate_probabilities
     from setfit_core.losses import AllPairsLoss as AllPairsLoss
     from setfit_core.losses import SupConLoss as SupConLoss
     from setfit_core.model import SetFitModel as SetFitModel
@@ -46,11 +49,14 @@ _HOMES = {
     "Trainer": "setfit_core.training.trainer",
     "TrainingArguments": "setfit_core.training.arguments",
     "check_contract": "setfit_core.conformance",
+    "compare_heads": "setfit_core.choosing.compare",
+    "evaluate_probabilities": "setfit_core.evaluation.evaluate",
     "get_head": "setfit_core.registry",
     "list_heads": "setfit_core.registry",
     "refresh_heads": "setfit_core.registry",
     "require_heads": "setfit_core.registry",
     "sample_dataset": "setfit_core.data",
+    "search_heads": "setfit_core.choosing.search",
 }
 
 __all__ = [
@@ -68,12 +74,15 @@ __all__ = [
     "TrainingArguments",
     "__version__",
     "check_contract",
+    "compare_heads",
     "errors",
+    "evaluate_probabilities",
     "get_head",
     "list_heads",
     "refresh_heads",
     "require_heads",
     "sample_dataset",
+    "search_heads",
 ]
 
 
