@@ -12,6 +12,7 @@ on, cross-validated. Figures are of up to 1,000 texts of the test set, averaged 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import tempfile
@@ -91,17 +92,23 @@ def table(title, pick, measured, digits):
     return "\n".join(lines)
 
 
-def report(measured, seeds):
+def write_report(folder, measured, samples):
     parts = [
-        "# Calibration\n\nMade by `python benchmarks/calibration.py`, which says what was measured. "
-        f"Each figure is the mean of {seeds} samples; `none` is the head's own probabilities.",
+        "# Calibration\n\nMade by `python benchmarks/calibration.py`, which says what was measured; `none` is the "
+        f"head's own probabilities. Samples averaged over: {samples}.",
         table("Expected calibration error", lambda scores: scores.calibration_error, measured, 3),
         table("Log loss, nats", lambda scores: scores.log_loss, measured, 3),
         table("Accuracy", lambda scores: scores.accuracy, measured, 3),
-        "![Accuracy over confidence of one head, before and after calibration](calibration.png)\n\n"
-        "Head {3}, trained on {1} texts a class of {0}, body {2}; the first sample.".format(*PLOTTED),
     ]
-    return "\n\n".join(parts) + "\n"
+    if PLOTTED in measured:
+        parts.append(
+            "![Accuracy over confidence of one head, before and after calibration](calibration.png)\n\n"
+            "The head {3}, trained on {1} texts a class of {0}, body {2}; the first sample.".format(*PLOTTED)
+        )
+        first = measured[PLOTTED][0]
+        curves = {"not calibrated": first["none"], "temperature": first["temperature"], "isotonic": first["isotonic"]}
+        save_reliability_plot(folder / "calibration.png", {name: found.reliability for name, found in curves.items()})
+    (folder / "calibration.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -116,26 +123,20 @@ def main() -> None:
         parser.error("Name the folder of data sets with --data or SETFIT_CORE_DATA.")
     torch.set_num_threads(1)
     body = SetFitModel.from_pretrained(device="cpu").model_body
+    args.out.mkdir(parents=True, exist_ok=True)
     measured = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         cache = EmbeddingCache(folder)
-        for dataset in args.datasets:
-            for per_class in args.per_class:
-                for seed in range(args.seeds):
-                    parts = sample(args.data, dataset, per_class, seed)
-                    bodies = {"as it comes": body}
-                    if dataset in TUNED and per_class == min(args.per_class):
-                        bodies["tuned"] = tuned_body(parts[0], seed)
-                    for name, each in bodies.items():
-                        for head in HEADS:
-                            measured[dataset, per_class, name, head].append(evaluations(each, cache, head, parts))
-                    print(dataset, per_class, seed, f"{time.process_time():.0f} s of processor time", flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "calibration.md").write_text(report(measured, args.seeds), encoding="utf-8")
-    if PLOTTED in measured:
-        first = measured[PLOTTED][0]
-        curves = {f"{way} calibration" if way == "none" else way: first[way].reliability for way in list(WAYS)[:3]}
-        save_reliability_plot(args.out / "calibration.png", curves)
+        for seed in range(args.seeds):
+            for dataset, per_class in itertools.product(args.datasets, args.per_class):
+                parts = sample(args.data, dataset, per_class, seed)
+                bodies = {"as it comes": body}
+                if dataset in TUNED and per_class == min(args.per_class):
+                    bodies["tuned"] = tuned_body(parts[0], seed)
+                for (name, each), head in itertools.product(bodies.items(), HEADS):
+                    measured[dataset, per_class, name, head].append(evaluations(each, cache, head, parts))
+                print(seed, dataset, per_class, f"{time.process_time():.0f} s of processor time", flush=True)
+            write_report(args.out, measured, seed + 1)
 
 
 if __name__ == "__main__":
