@@ -19,8 +19,9 @@ __all__ = ["INDEXES", "KNNHead"]
 
 #: Values of the parameter `index`.
 INDEXES: Final = ("auto", "exact", "approximate")
-#: Examples up to which "auto" searches exactly: here a search takes about as long as a small body takes for its text.
-MOST_EXACT: Final = 100_000
+#: Examples up to which "auto" searches exactly. A graph takes minutes to build from a tenth of them, at each loading,
+#: and the exact search of a single text some 70 ms among so many.
+MOST_EXACT: Final = 500_000
 #: Inputs at a time.
 INPUTS: Final = 1024
 NUMBERS: Final = (int, float, np.integer, np.floating)
@@ -39,7 +40,7 @@ class KNNHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         temperature: A smaller one gives more to the nearest; in the unit of the cosine.
         smoothing: The part of the probability that is spread evenly over the classes, at least 0 and below 1.
         index: How neighbours are found: `"exact"` by comparing with every example, `"approximate"` through a graph,
-            `"auto"` exactly up to 100,000 examples. It counts when examples are added.
+            `"auto"` exactly up to 500,000 examples. It counts when examples are added.
         keep_texts: Whether the training texts are kept, and saved with the head, for `explain`.
 
     Attributes:

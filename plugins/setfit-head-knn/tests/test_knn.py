@@ -62,6 +62,15 @@ def test_exact_neighbours_are_those_of_scikit_learn(word_vectors):
     np.testing.assert_array_equal(indices, expected)
 
 
+def test_what_float32_cannot_tell_apart_is_in_the_right_order():
+    generator = np.random.default_rng(0)
+    base = generator.normal(size=64)
+    vectors = unit_rows(base + 1e-7 * generator.normal(size=(500, 64))).astype(np.float32)
+    query = unit_rows((base + generator.normal(size=64))[None])
+    indices, _ = Neighbours(vectors, approximate=False).find(query, 10)
+    np.testing.assert_array_equal(indices[0], np.argsort(-(vectors.astype(np.float64) @ query[0]), kind="stable")[:10])
+
+
 def test_probabilities_without_smoothing_are_those_of_scikit_learn(word_vectors):
     ids = np.random.default_rng(0).integers(7, size=2000)
     head = KNNHead(n_neighbors=9, temperature=0.1, smoothing=0).fit(word_vectors[:2000], ids.tolist())
@@ -107,18 +116,22 @@ def test_the_approximate_index_finds_nearly_all_and_the_same_each_time():
 
 def test_where_the_graph_links_too_few_all_are_searched():
     copies = np.tile(np.eye(4, dtype=np.float32)[0], (2000, 1))
-    indices, similarities = Neighbours(copies, approximate=True).find(np.eye(4)[:2], 300)
-    np.testing.assert_array_equal(indices, np.tile(np.arange(300), (2, 1)))
-    np.testing.assert_array_equal(similarities, [[1.0] * 300, [0.0] * 300])
+    indices, similarities = Neighbours(copies, approximate=True).find(np.eye(4)[:2], 2000)
+    np.testing.assert_array_equal(indices, np.tile(np.arange(2000), (2, 1)))
+    np.testing.assert_array_equal(similarities, [[1.0] * 2000, [0.0] * 2000])
 
 
-def test_auto_is_exact_for_few_examples_and_the_parameter_counts_when_examples_are_added(problem):
+def test_auto_is_exact_for_few_examples_and_the_parameter_counts_when_examples_are_added(problem, monkeypatch):
     embeddings, ids = problem()
     head = KNNHead().fit(embeddings, ids)
     assert not head.neighbours_.approximate
     head.set_params(index="approximate")
     assert not head.neighbours_.approximate
     assert head.partial_fit(embeddings, ids).neighbours_.approximate
+    monkeypatch.setattr("setfit_head_knn.head.MOST_EXACT", 36)
+    head = KNNHead().fit(embeddings, ids)
+    assert not head.neighbours_.approximate
+    assert head.partial_fit(embeddings[:1], ids[:1]).neighbours_.approximate
 
 
 # Votes
