@@ -16,6 +16,7 @@ from setfit_core.choosing.candidates import read_candidates
 from setfit_core.choosing.compare import compare_heads
 from setfit_core.choosing.folds import make_folds
 from setfit_core.errors import ArgumentError, HeadError, SetFitError
+from setfit_core.evaluation.reliability import calibration_error
 from setfit_core.evaluation.scores import log_loss
 
 FIGURES = ("accuracy", "macro_f1", "log_loss", "calibration_error")
@@ -82,6 +83,14 @@ def test_figures_are_means_and_deviations_over_the_folds():
     ]
     assert (row.accuracy.mean, row.accuracy.spread) == pytest.approx((np.mean(hits), np.std(hits, ddof=1)))
     assert (row.log_loss.mean, row.log_loss.spread) == pytest.approx((np.mean(losses), np.std(losses, ddof=1)))
+    gaps = []
+    for repeat in range(3):
+        said = np.empty((30, 3))
+        for fold, head in zip(folds, heads, strict=True):
+            if fold.repeat == repeat:
+                said[fold.test] = head.predict_proba(embeddings[fold.test])
+        gaps.append(calibration_error(labels, said))
+    assert row.calibration_error.mean == pytest.approx(np.mean(gaps))
 
 
 def test_what_fails_is_a_row_and_stops_no_other(told):
