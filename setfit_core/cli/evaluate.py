@@ -47,13 +47,15 @@ def evaluate(
     Prints accuracy, macro F1, log loss (nats) and expected calibration error, and precision, recall and F1 of each
     label.
     """
-    from setfit_core.cli.plots import check_plot, plot_reliability
+    from setfit_core.cli.plots import check_plot
 
     if reliability_plot is not None:
         check_plot(reliability_plot, overwrite=overwrite)
     if not data.is_file():
         raise InputError(f"There is no file {data}. Check the path.")
     from setfit_core.cli.models import trained_model
+    from setfit_core.evaluation.plots import save_reliability_plot
+    from setfit_core.evaluation.reliability import reliability
     from setfit_core.evaluation.scores import score
     from setfit_core.tables import labels_known_as, read_labelled
 
@@ -70,7 +72,9 @@ def evaluate(
     scores = asdict(score(expected, predicted, probabilities))
     by_label = _by_label(expected, predicted, names)
     if reliability_plot is not None:
-        plot_reliability(reliability_plot, expected, probabilities, name=Path(model).name)
+        if probabilities is None:
+            raise NoProbabilitiesError("The head gives no probabilities, so there is no reliability to draw.")
+        save_reliability_plot(reliability_plot, {Path(model).name: reliability(expected, probabilities)})
     if as_json:
         typer.echo(json.dumps({"texts": len(tests.texts), **scores, "labels": by_label}, indent=2, ensure_ascii=False))
         return

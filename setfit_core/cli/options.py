@@ -46,6 +46,12 @@ def complete_head(incomplete: str) -> list[tuple[str, str]]:
     return [(info.name, info.distribution) for info in heads if info.name.startswith(incomplete)]
 
 
+def complete_head_or_auto(incomplete: str) -> list[tuple[str, str]]:
+    """Return the installed heads as `complete_head` does, and "auto"."""
+    chosen = [("auto", "chosen from the texts")] if "auto".startswith(incomplete) else []
+    return complete_head(incomplete) + chosen
+
+
 def complete_heads(incomplete: str) -> list[tuple[str, str]]:
     """Return how a list of heads, separated by commas, may go on."""
     before, comma, name = incomplete.rpartition(",")

@@ -18,7 +18,7 @@ from setfit_core.cli.options import (
     OverwriteOption,
     SeedOption,
     TextColumnOption,
-    complete_head,
+    complete_head_or_auto,
     pairs,
     value_of,
 )
@@ -36,7 +36,12 @@ def train(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder of the model.")],
     head: Annotated[
         str | None,
-        typer.Option("--head", metavar="NAME", help="The head; logistic if left out.", autocompletion=complete_head),
+        typer.Option(
+            "--head",
+            metavar="NAME",
+            help="The head, logistic if left out; auto compares all and takes the best.",
+            autocompletion=complete_head_or_auto,
+        ),
     ] = None,
     head_param: Annotated[
         list[str] | None, typer.Option("--head-param", metavar="NAME=VALUE", help="A parameter of it; may be repeated.")
@@ -147,6 +152,8 @@ def _accuracy_and_f1(predicted: Any, expected: Any) -> dict[str, float]:
 
 
 def _tell(model: SetFitModel, texts: LabelledTexts) -> None:
+    if model.head_choice is not None:
+        typer.echo(model.head_choice.why)
     labels = model.labels or []
     named = ", ".join(map(repr, labels[:_SHOWN])) + (", …" if len(labels) > _SHOWN else "")
     head = type(model.model_head).__name__

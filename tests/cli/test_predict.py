@@ -51,6 +51,46 @@ def test_probabilities_are_those_of_the_model(call, model_folder, test_file, tmp
     assert found.column_names[-4:] == ["label", "probability food", "probability sport", "probability tech"]
 
 
+def test_what_belongs_to_none_of_the_labels(call, body_folder, train_file, model_folder, tmp_path):
+    (tmp_path / "new.txt").write_text("The team won the cup\nxyzzy\n")
+    # Twelve texts are few, so a threshold that rejects something rejects a third of what is known, too.
+    options = ("--head", "prototype", "--head-param", "false_rejection_rate=0.3")
+    done = call("train", train_file, "--out", tmp_path / "model", "--body", body_folder, "--freeze-body", *options)
+    assert done[0] == 0, done
+    model = SetFitModel.from_pretrained(tmp_path / "model")
+    expected = model.predict(["The team won the cup", "xyzzy"], none_label="none of these")
+    assert "none of these" in expected
+    _, out, err = call("predict", tmp_path / "model", tmp_path / "new.txt", "--none-label", "none of these")
+    assert [row["label"] for row in csv.DictReader(out.splitlines())] == expected, err
+    for folder, name, said in [
+        (tmp_path / "model", "sport", "is one of the model's labels"),
+        (model_folder, "none", "can't tell what belongs to none of the classes"),
+    ]:
+        status, out, err = call("predict", folder, tmp_path / "new.txt", "--none-label", name)
+        assert (status, out) == (1, "")  # not even the names of the columns
+        assert said in err
+
+
+def test_predictions_are_explained(call, body_folder, train_file, model_folder, tmp_path):
+    (tmp_path / "new.txt").write_text("The goalkeeper of the team\n")
+    options = ("--out", tmp_path / "model", "--body", body_folder, "--freeze-body", "--head", "knn")
+    assert call("train", train_file, *options)[0] == 0
+    outs = [tmp_path / name for name in ("out.csv", "out.jsonl", "out.parquet")]
+    for out in outs:
+        assert call("predict", tmp_path / "model", tmp_path / "new.txt", "--explain", "--out", out)[0] == 0
+    (row,) = csv.DictReader(outs[0].read_text().splitlines())
+    explained = json.loads(row["explanation"])
+    assert explained[0]["label"] == "sport"
+    assert explained[0]["text"] in train_file.read_text(encoding="utf-8")
+    assert explained == json.loads(outs[1].read_text())["explanation"]
+    assert explained == pq.read_table(outs[2])["explanation"].to_pylist()[0]
+    (vote, *_) = SetFitModel.from_pretrained(tmp_path / "model").explain("The goalkeeper of the team")
+    assert (explained[0]["text"], explained[0]["weight"]) == (vote.text, pytest.approx(vote.weight, abs=1e-6))
+    status, out, err = call("predict", model_folder, tmp_path / "new.txt", "--explain")
+    assert (status, out) == (1, "")
+    assert "can't say on which training texts it rests" in err
+
+
 def test_a_table_is_read_in_parts(call, model_folder, tmp_path):
     rows = 2500
     texts = [f"{'goal and match' if row % 2 else 'soup and salt'} {row}" for row in range(rows)]

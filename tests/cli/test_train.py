@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from setfit_core import SetFitModel
+from setfit_core import SetFitModel, refresh_heads
 
 
 @pytest.fixture
@@ -115,6 +115,20 @@ def test_what_is_wrong_is_said_before_anything_is_trained(train, train_file, tmp
     assert said in err
     assert err.splitlines()[-1].startswith("Error: ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_texts_choose_the_head(train, train_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("SETFIT_HEADS_ALLOW", "logistic,linear")
+    refresh_heads()
+    try:
+        status, out, err = train(train_file, "--head", "auto", "--freeze-body")
+    finally:
+        monkeypatch.undo()
+        refresh_heads()
+    assert status == 0, err
+    why, _, _ = out.splitlines()
+    assert " was chosen: it has the " in why
+    assert SetFitModel.from_pretrained(tmp_path / "model").labels == ["food", "sport", "tech"]
 
 
 BROKEN = """
