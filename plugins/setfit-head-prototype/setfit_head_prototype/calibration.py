@@ -17,7 +17,7 @@ from scipy.special import log_expit, log_softmax
 
 from setfit_head_prototype.examples import Examples, unit
 
-__all__ = ["Calibration", "means"]
+__all__ = ["Calibration", "log_odds", "means"]
 
 #: Examples times classes that are looked at; of more examples, evenly spaced ones.
 MOST_SIMILARITIES: Final = 2**24
@@ -34,6 +34,14 @@ Members = Sequence[npt.NDArray[np.int64]]
 def means(rows: Similarities, weights: npt.NDArray[np.float64], members: Members) -> Similarities:
     """Return the weighted sums of groups of rows, `[num_groups, embedding_size]`; only their directions matter."""
     return np.stack([weights[group] @ rows[group] for group in members])
+
+
+def log_odds(examples: Examples) -> npt.NDArray[np.float64]:
+    """Return the log odds of each label, `[num_labels]`; infinite for one that no example has, or that all have."""
+    having, lacking = examples.weights @ examples.targets, examples.weights @ ~examples.targets
+    with np.errstate(divide="ignore"):
+        odds: npt.NDArray[np.float64] = np.log(having) - np.log(lacking)
+    return odds
 
 
 class Calibration:
@@ -54,13 +62,16 @@ class Calibration:
         if self._multi_label:
             others = [np.flatnonzero(~column) for column in examples.targets.T]
             self._outside = _left_out(rows, examples.weights, others, self._chosen)
+            self._log_odds = log_odds(examples)
 
     def temperature(self) -> float:
         """Return the temperature with the smallest log loss (its mode under the prior)."""
         if self._multi_label:
-            gaps = np.where(self._targets, 1, -1) * (self._inside - self._outside)
-            gaps = gaps[np.isfinite(gaps)]
-            return _likeliest(lambda temperature: -float(log_expit(gaps / temperature).sum()))
+            gaps = self._inside - self._outside
+            asked = np.isfinite(gaps)
+            gaps, signs = gaps[asked], np.where(self._targets, 1, -1)[asked]
+            odds = np.broadcast_to(self._log_odds, asked.shape)[asked]
+            return _likeliest(lambda temperature: -float(log_expit(signs * (gaps / temperature + odds)).sum()))
         similarities, own = self._inside[:, ~self._empty], (np.cumsum(~self._empty) - 1)[self._targets]
         known = np.isfinite(similarities).all(axis=1)
         similarities, own = similarities[known], own[known, None]
@@ -71,8 +82,9 @@ class Calibration:
     def novelty_threshold(self, rate: float) -> float:
         """Return the novelty that at most a share `rate` of new texts of the known classes exceeds.
 
-        Split conformal prediction's quantile: the promise holds on average over training sets, for texts that are
-        drawn as these were. Infinite if the examples are too few to promise it otherwise.
+        The quantile of conformal prediction, of the novelties of the examples without themselves: it holds on average
+        over training sets, for texts that are drawn as these were and embedded by a body that has seen neither.
+        Infinite if the examples are too few to promise it otherwise.
         """
         labelled = self._targets.any(axis=1) if self._multi_label else np.ones(len(self._targets), dtype=bool)
         similarities = self._inside[labelled][:, ~self._empty]

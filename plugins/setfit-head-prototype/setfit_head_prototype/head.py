@@ -12,7 +12,7 @@ from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from setfit_head_prototype.calibration import Calibration, means
+from setfit_head_prototype.calibration import Calibration, log_odds, means
 from setfit_head_prototype.examples import Examples, matrix, unit
 from setfit_head_prototype.labels import class_array, encoded
 
@@ -20,6 +20,8 @@ __all__ = ["PrototypeHead", "check_parameters", "check_size"]
 
 #: Classes times embedding size: 1 GB of means.
 MOST_NUMBERS: Final = 2**27
+#: The likeliest class of smaller ones has the probability 1, too.
+LEAST_TEMPERATURE: Final = 1e-6
 
 
 class PrototypeHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no annotations
@@ -28,7 +30,7 @@ class PrototypeHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
     As in Prototypical Networks (Snell et al. 2017, https://arxiv.org/abs/1703.05175), a class is the mean of its
     examples and probabilities are a softmax; here of the cosine divided by a temperature. Embeddings are scaled to
     length 1 first. With several labels a text, a label's probability is the same softmax over two classes, the texts
-    with it and those without.
+    with it and those without, times how frequent the two are: most labels are rare.
 
     The head keeps its examples, so that whatever it derives is exact after `partial_fit`: it equals a head that was
     fitted on all of them at once.
@@ -147,16 +149,11 @@ class PrototypeHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         """
         rows = self._rows(embeddings)
         probabilities: npt.NDArray[np.float64]
-        with np.errstate(over="ignore"):  # infinite where a temperature is tiny, which is as good
-            if self.examples_.multi_label:
-                gaps = rows @ (self.prototypes_ - self._counterparts).T / self.temperature_
-                share = self.examples_.targets.mean(axis=0)
-                gaps[:, share == 0], gaps[:, share == 1] = -np.inf, np.inf  # there is nothing to compare with
-                probabilities = expit(gaps)
-            else:
-                similarities = self._similarities(rows)
-                highest = similarities.max(axis=1, keepdims=True)
-                probabilities = softmax((similarities - highest) / self.temperature_, axis=1)
+        if self.examples_.multi_label:
+            gaps = rows @ (self.prototypes_ - self._counterparts).T
+            probabilities = expit(gaps / self.temperature_ + log_odds(self.examples_))
+        else:
+            probabilities = softmax(self._similarities(rows) / self.temperature_, axis=1)
         return probabilities
 
     def novelty(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -223,11 +220,11 @@ def check_parameters(params: Mapping[str, Any]) -> None:
     """Refuse parameters that have no meaning.
 
     Raises:
-        ValueError: The temperature is no positive number, or the rate none from 0 up to 1.
+        ValueError: The temperature is no number of at least 1e-6, or the rate none from 0 up to 1.
     """
     temperature, rate = params["temperature"], params["false_rejection_rate"]
-    if temperature != "auto" and not (_is_number(temperature) and temperature > 0):
-        raise ValueError(f"temperature={temperature!r} is neither 'auto' nor a finite number above 0.")
+    if temperature != "auto" and not (_is_number(temperature) and temperature >= LEAST_TEMPERATURE):
+        raise ValueError(f"temperature={temperature!r} is neither 'auto' nor a number of at least {LEAST_TEMPERATURE}.")
     if not (_is_number(rate) and 0 <= rate < 1):
         raise ValueError(f"false_rejection_rate={rate!r} is no number of at least 0 and below 1.")
 
