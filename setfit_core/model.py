@@ -261,6 +261,7 @@ class SetFitModel:
             The folder.
 
         Raises:
+            ArgumentError: If `setfit` is to load it, and the model is calibrated or was not trained.
             UnsavableHeadError: If the head has no safe file format, or is none that `setfit` could use.
             PersistenceError: If the folder can't be written, or holds something that is not a model.
         """

@@ -83,15 +83,8 @@ class Prediction:
             )
         )
 
-    def class_ids(
-        self, texts: Sequence[str], codec: LabelCodec, *, batch_size: int | None, show_progress_bar: bool | None
-    ) -> IntArray:
-        """Return the class ids `[n]` of texts; 0/1 indicators `[n, num_classes]` for several labels a text."""
-        embeddings = self.embeddings(texts, batch_size=batch_size, show_progress_bar=show_progress_bar, codec=codec)
-        return self.class_ids_of(embeddings, codec)
-
     def class_ids_of(self, embeddings: Any, codec: LabelCodec) -> IntArray:
-        """Return the class ids of embeddings that `embeddings` returned."""
+        """Return the class ids `[n]` of what `embeddings` returned; 0/1 indicators `[n, num_classes]` for several."""
         if self.calibration is None:
             return adapter_for(self.held.head).class_ids(embeddings, codec)
         return _likeliest(self._probabilities(embeddings, codec), codec)
