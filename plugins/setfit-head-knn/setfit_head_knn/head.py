@@ -24,6 +24,8 @@ INDEXES: Final = ("auto", "exact", "approximate")
 MOST_EXACT: Final = 500_000
 #: Inputs at a time.
 INPUTS: Final = 1024
+#: Below, logits get so large that the rounding of a cosine decides.
+LEAST_TEMPERATURE: Final = 1e-9
 NUMBERS: Final = (int, float, np.integer, np.floating)
 
 
@@ -32,12 +34,12 @@ class KNNHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
     A vote is worth `sample_weight * exp(similarity / temperature)`, divided by the sum of all votes. The probability of
     a class is `(1 - smoothing) * share + smoothing / num_classes`, where its share is the sum of its votes; so classes
-    are in the order of their shares, and none has the probability 0. With several labels a text, the
-    probability of a label is `(1 - smoothing) * share + smoothing / 2`, and it is predicted above one half.
+    are in the order of their shares, and none has the probability 0. With several labels a text, the probability of a
+    label is `(1 - smoothing) * share + smoothing / 2`, and it is predicted above one half.
 
     Args:
         n_neighbors: How many examples vote; all, if there are no more.
-        temperature: A smaller one gives more to the nearest; in the unit of the cosine.
+        temperature: A smaller one gives more to the nearest; in the unit of the cosine, at least 1e-9.
         smoothing: The part of the probability that is spread evenly over the classes, at least 0 and below 1.
         index: How neighbours are found: `"exact"` by comparing with every example, `"approximate"` through a graph,
             `"auto"` exactly up to 500,000 examples. It counts when examples are added.
@@ -167,7 +169,8 @@ class KNNHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
             NotFittedError: The head isn't fitted.
             ValueError: The embeddings can't be used, or are of another size than in `fit`.
         """
-        parts = list(self._probabilities(embeddings))
+        check_is_fitted(self, "examples_")
+        parts = self._probabilities(embeddings)
         if self.examples_.multi_label:
             return np.concatenate([(part > 0.5).astype(np.int64) for part in parts])
         labels: npt.NDArray[Any] = self.classes_[np.concatenate([part.argmax(axis=1) for part in parts])]
@@ -265,9 +268,7 @@ class KNNHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         step = max(1, min(INPUTS, BLOCK // (count * len(self.classes_))))
         for i in range(0, max(1, len(queries)), step):  # no inputs are one part without rows
             indices, similarities = self.neighbours_.find(queries[i : i + step], count)
-            # The largest exponent is subtracted twice, since a tiny temperature makes infinities of all others.
-            logits = (similarities - similarities[:, :1]) / self.temperature
-            logits += np.log(self.examples_.weights[indices])
+            logits = similarities / self.temperature + np.log(self.examples_.weights[indices])
             votes = np.exp(logits - logits.max(axis=1, keepdims=True))
             yield indices, similarities, votes / votes.sum(axis=1, keepdims=True)
 
@@ -275,8 +276,8 @@ class KNNHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 def _check_params(*, n_neighbors: Any, temperature: Any, smoothing: Any, index: Any, keep_texts: Any) -> None:
     if not isinstance(n_neighbors, (int, np.integer)) or n_neighbors < 1:
         raise ValueError(f"n_neighbors={n_neighbors!r} is no number of neighbours. Give a whole number from 1 on.")
-    if not (isinstance(temperature, NUMBERS) and 0 < temperature <= sys.float_info.max):
-        raise ValueError(f"temperature={temperature!r} is no finite number above 0, as a temperature must be.")
+    if not (isinstance(temperature, NUMBERS) and LEAST_TEMPERATURE <= temperature <= sys.float_info.max):
+        raise ValueError(f"temperature={temperature!r} is no finite number from {LEAST_TEMPERATURE} on.")
     if not (isinstance(smoothing, NUMBERS) and 0 <= smoothing < 1):
         raise ValueError(f"smoothing={smoothing!r} is no part of a probability. Give a number from 0 on and below 1.")
     if index not in INDEXES:

@@ -30,7 +30,7 @@ class Neighbours:
 
     What is found depends on nothing but the vectors, their order and the query: not on the other queries of a call,
     nor on the number of threads. Similarities are computed in float64, and of equal ones the earlier vector counts
-    as nearer.
+    as nearer; of many equal ones, the approximate search may find others.
 
     Args:
         vectors: Float32 `[num_vectors, size]`, one at least; rows of length 1, or 0.
