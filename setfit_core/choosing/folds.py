@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from setfit_core.errors import ArgumentError, LabelError
 from setfit_core.heads.inputs import FrozenInputs
 from setfit_core.labels import IntArray
 from setfit_core.values import positive_integer, seed_value
+
+#: The share of texts that may be left over by folds of equal shares.
+_FEW: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,16 @@ class Fold:
 
 
 def make_folds(targets: IntArray, *, folds: int = 5, repeats: int = 1, seed: int = 42) -> tuple[Fold, ...]:
-    """Divide texts into folds with like shares of each class, several times over.
+    """Divide texts into folds with the same share of each class, several times over.
 
-    There are fewer folds than asked for if the rarest class has fewer texts; a class with a single text doesn't count.
-    Every training part has texts with and without each label: a text that this takes is in all training parts of its
-    repeat and in no test part, as is the only text of a class.
+    With one label a text, each fold tests equally many texts of a class. If folds of few texts differed in that, each
+    would be tested on more of the classes that it was trained on less, and heads that learn how frequent classes are
+    would seem worse than they are. So texts that are left over stay in training in this repeat. There are as many folds
+    as leave few over, and no more than the rarest class has texts; a class with a single text, which stays in training
+    always, doesn't count.
+
+    With several labels a text, the shares are about the same, and a text that is needed so that every training part has
+    texts with and without each label stays in training.
 
     Args:
         targets: Class ids `[n]`, or 0/1 indicators `[n, num_labels]`, each label set in some rows and not in others.
@@ -55,7 +63,10 @@ def make_folds(targets: IntArray, *, folds: int = 5, repeats: int = 1, seed: int
     check_division(folds, repeats, seed)
     generator = np.random.default_rng(seed)
     groups = _groups(targets)
-    number = min([folds, *(len(rows) for rows in groups if len(rows) > 1)])
+    counts = [len(rows) for rows in groups if len(rows) > 1]
+    number = min([folds, *counts])
+    if targets.ndim == 1:
+        number = _number(counts, number)
     divide = _divided if targets.ndim == 1 else _divided_rows
     made: list[Fold] = []
     for repeat in range(repeats):
@@ -95,12 +106,24 @@ def _groups(targets: IntArray) -> list[IntArray]:
     return [np.flatnonzero(column == value) for column in targets.T for value in (0, 1)]
 
 
+def _number(counts: Sequence[int], most: int) -> int:
+    """Return the largest number of equal folds that leaves few texts over; if each leaves many, the one with least."""
+
+    def left_over(number: int) -> int:
+        return sum(count % number for count in counts)
+
+    numbers = range(most, 1, -1)
+    fitting = (number for number in numbers if left_over(number) <= _FEW * sum(counts))
+    return next(fitting, min(numbers, key=left_over))
+
+
 def _divided(targets: IntArray, number: int, generator: np.random.Generator) -> IntArray:
-    """Return the fold of each row: rows are shuffled, sorted by class, and dealt out."""
-    order = generator.permutation(len(targets))
-    order = order[np.argsort(targets[order], kind="stable")]
-    fold_of = np.empty(len(targets), dtype=np.int64)
-    fold_of[order] = np.arange(len(targets)) % number
+    """Return the fold of each row, -1 for those that are left over."""
+    fold_of = np.full(len(targets), -1, dtype=np.int64)
+    for class_id in np.unique(targets):
+        rows = generator.permutation(np.flatnonzero(targets == class_id))
+        dealt = len(rows) - len(rows) % number
+        fold_of[rows[:dealt]] = np.arange(dealt) % number
     return fold_of
 
 

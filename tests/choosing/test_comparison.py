@@ -85,11 +85,9 @@ def test_figures_are_means_and_deviations_over_the_folds():
     assert (row.log_loss.mean, row.log_loss.spread) == pytest.approx((np.mean(losses), np.std(losses, ddof=1)))
     gaps = []
     for repeat in range(3):
-        said = np.empty((30, 3))
-        for fold, head in zip(folds, heads, strict=True):
-            if fold.repeat == repeat:
-                said[fold.test] = head.predict_proba(embeddings[fold.test])
-        gaps.append(calibration_error(labels, said))
+        pooled = [(fold.test, head) for fold, head in zip(folds, heads, strict=True) if fold.repeat == repeat]
+        said = np.vstack([head.predict_proba(embeddings[rows]) for rows, head in pooled])
+        gaps.append(calibration_error(labels[np.concatenate([rows for rows, _ in pooled])], said))
     assert row.calibration_error.mean == pytest.approx(np.mean(gaps))
 
 
@@ -136,7 +134,7 @@ def test_of_heads_that_accuracy_cant_tell_apart_log_loss_decides(told, oracle, s
     order, why = best(hesitant, slip)
     assert order == ["1", "0"]
     assert "lowest log loss" in why
-    assert "0.960 ± 0.083 against 1.000 ± 0.000 of 0" in why
+    assert "0.958 ± 0.075 against 1.000 ± 0.000 of 0" in why
     order, why = best(slips, hesitant)
     assert order == ["1", "0"]
     assert "highest accuracy" in why

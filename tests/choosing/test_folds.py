@@ -14,16 +14,22 @@ from setfit_core.errors import ArgumentError, LabelError
 
 @pytest.mark.parametrize(
     ("counts", "folds"),
-    [((8, 8), 5), ((40, 3), 3), ((9, 4), 4), ((2, 30), 2), ((1, 6), 5), ((1, 3, 9), 3)],
+    [((8, 8), 4), ((5, 5, 5), 5), ((7, 7), 3), ((32, 32), 5), ((40, 3), 3), ((9, 4), 4), ((2, 30), 2), ((1, 3, 9), 3)],
 )
-def test_there_are_as_many_folds_as_the_rarest_class_allows(counts, folds):
+def test_each_fold_tests_the_same_number_of_each_class(counts, folds):
     targets = np.repeat(np.arange(len(counts)), counts)
     made = make_folds(targets)
     assert len(made) == folds_a_repeat(made) == folds
-    for class_id, count in enumerate(counts):
-        tested = [int((targets[fold.test] == class_id).sum()) for fold in made]
-        assert sum(tested) == (count if count > 1 else 0)
-        assert count == 1 or max(tested) - min(tested) <= 1
+    for fold in made:
+        assert np.bincount(targets[fold.test], minlength=len(counts)).tolist() == [n // folds for n in counts]
+
+
+def test_texts_that_are_left_over_change_with_the_repeats():
+    tested = [set(), set()]
+    for fold in make_folds(np.arange(14) % 2, repeats=2):
+        tested[fold.repeat].update(fold.test.tolist())
+    assert len(tested[0]) == len(tested[1]) == 12
+    assert tested[0] != tested[1]
 
 
 def test_the_only_text_of_a_class_is_always_trained_on():

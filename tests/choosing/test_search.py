@@ -127,7 +127,7 @@ def test_a_search_can_be_written_down(told):
     for text in (str(search), search.to_markdown()):
         assert str(search.best) in text
         assert "gone failed: No installed distribution" in text
-        assert "8 trials on 24 texts, 1 x 5-fold cross-validation" in text
+        assert "8 trials on 24 texts, 1 x 4-fold cross-validation" in text
 
 
 def test_what_has_no_meaning_is_refused(told, monkeypatch):
