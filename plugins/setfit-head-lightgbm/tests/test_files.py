@@ -5,8 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+import skops.io
 from setfit_head_lightgbm import LightGBMHead, setfit_load_head, setfit_save_head
 from sklearn.exceptions import NotFittedError
+from sklearn.multiclass import OneVsRestClassifier
 
 LOAD_ELSEWHERE = """
 import json, sys
@@ -69,6 +71,28 @@ def test_copies_are_written_whole(problem):
     head = LightGBMHead().fit(embeddings, ids)
     for _ in range(60):
         np.testing.assert_array_equal(copy.deepcopy(head).predict_proba(embeddings), head.predict_proba(embeddings))
+
+
+def test_for_several_labels_a_text_skops_writes_arrays_and_trusts_no_other_class(problem):
+    embeddings, ids = problem()
+    wrapped = OneVsRestClassifier(LightGBMHead()).fit(embeddings, np.eye(3, dtype=int)[ids])
+    content = skops.io.dumps(wrapped)
+    foreign = skops.io.get_untrusted_types(data=content)
+    assert foreign == ["setfit_head_lightgbm.head.LightGBMHead"]
+    loaded = skops.io.loads(content, trusted=foreign)
+    np.testing.assert_array_equal(loaded.predict_proba(embeddings), wrapped.predict_proba(embeddings))
+
+
+def test_a_state_is_checked_wherever_it_comes_from(problem):
+    state = LightGBMHead().fit(*problem()).__getstate__()
+    state["trees_"]["left_child"][0] = 10**8
+    head = LightGBMHead()
+    with pytest.raises(ValueError, match="a child that isn't there"):
+        head.__setstate__(state)
+    with pytest.raises(TypeError, match="no parameter 'output_model'"):
+        head.__setstate__({**vars(head), "params": {"output_model": "x"}})
+    with pytest.raises(NotFittedError):
+        head.predict(problem()[0])
 
 
 class Heir(LightGBMHead):

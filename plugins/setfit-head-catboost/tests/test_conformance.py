@@ -1,0 +1,5 @@
+from setfit_core.testing import HeadConformance
+
+
+class TestCatBoostHead(HeadConformance):
+    make_head = "catboost"
