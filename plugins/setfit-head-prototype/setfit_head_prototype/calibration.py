@@ -106,6 +106,8 @@ def _left_out(
         if not len(group):
             similarities[:, column] = np.nan
         asked = group[places[group] >= 0]
+        if not len(asked):
+            continue
         rest = unit(sums[column] - weights[asked, None] * rows[asked])
         similarities[places[asked], column] = (rows[asked] * rest).sum(axis=1) if len(group) > 1 else np.nan
     return similarities
