@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +27,11 @@ USUAL_TEMPERATURE: Final = 0.1
 SPREAD: Final = 0.5
 BOUNDS: Final = (math.log(0.005), math.log(5.0))
 
-Similarities = npt.NDArray[np.float64]
-Members = Sequence[npt.NDArray[np.int64]]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Members: TypeAlias = Sequence[npt.NDArray[np.int64]]
 
 
-def means(rows: Similarities, weights: npt.NDArray[np.float64], members: Members) -> Similarities:
+def means(rows: Floats, weights: npt.NDArray[np.float64], members: Members) -> Floats:
     """Return the weighted sums of groups of rows, `[num_groups, embedding_size]`; only their directions matter."""
     return np.stack([weights[group] @ rows[group] for group in members])
 
@@ -95,11 +95,11 @@ class Calibration:
 
 
 def _left_out(
-    rows: Similarities, weights: npt.NDArray[np.float64], members: Members, chosen: npt.NDArray[np.int64]
-) -> Similarities:
+    rows: Floats, weights: npt.NDArray[np.float64], members: Members, chosen: npt.NDArray[np.int64]
+) -> Floats:
     """Return the cosine of chosen rows and the mean of each group without them; NaN where nothing is left."""
     sums = means(rows, weights, members)
-    similarities: Similarities = rows[chosen] @ unit(sums).T
+    similarities: Floats = rows[chosen] @ unit(sums).T
     places = np.full(len(rows), -1)
     places[chosen] = np.arange(len(chosen))
     for column, group in enumerate(members):

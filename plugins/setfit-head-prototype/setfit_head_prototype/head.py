@@ -180,7 +180,7 @@ class PrototypeHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
         Returns:
             Booleans `[num_inputs]`. Of texts of the classes, at most the share `false_rejection_rate` is False on
-            average, if they are drawn as the examples were.
+            average, if they are drawn as the examples were, and embedded by a body that wasn't tuned on these.
 
         Raises:
             NotFittedError: The head isn't fitted.
