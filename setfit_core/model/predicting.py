@@ -68,7 +68,8 @@ class PredictingModel(ModelParts):
             use_labels: Whether to return labels; otherwise their places in `model.labels`.
             show_progress_bar: Whether to show progress.
             none_label: What a text is labelled with that belongs to none of the labels, for a head that can tell (it
-                declares `open_set`, as `prototype` does). None gives each text one of the labels.
+                declares `open_set`, as `prototype` does). None gives each text one of the labels. A head that was
+                trained on the texts that the body was tuned on takes too many others for strangers.
 
         Returns:
             `[n]`: a list for string labels, otherwise a tensor (integers as int64). For several labels a text, 0/1
