@@ -36,7 +36,7 @@ DATASETS = ("sst2", "trec", "ag_news")
 TUNED = ("sst2", "trec")  # at the smallest number of texts
 HEADS = ("logistic", "xgboost", "linear")
 HELD_OUT = 100
-PLOTTED = ("sst2", 8, "tuned", "xgboost")
+PLOTTED = ("ag_news", 8, "as it comes", "logistic")
 WAYS = {
     "none": None,
     "temperature": {"method": "temperature"},

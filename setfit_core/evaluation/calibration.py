@@ -52,8 +52,8 @@ class Temperature:
     """One number that all logits are divided by; the order of the labels stays.
 
     See Guo et al., "On Calibration of Modern Neural Networks" (2017). The logits are the logarithms of the
-    probabilities; for several labels a text, those of their odds. Probabilities below `LEAST_PROBABILITY` count as that,
-    for a head may say 0 (the votes of neighbours), and no temperature would change it.
+    probabilities; for several labels a text, those of their odds. Probabilities below `LEAST_PROBABILITY` count as
+    that: a head of few neighbours says 0, which no temperature would change.
 
     Attributes:
         value: The temperature: over 1 makes probabilities more even, under 1 more decided.

@@ -32,7 +32,7 @@ def save_reliability_plot(path: str | os.PathLike[str], curves: Mapping[str, Rel
         msg = 'Plots need matplotlib, which isn\'t installed. Install it with: pip install "setfit-core[plots]"'
         raise SetFitError(msg) from error
     target = Path(path)
-    figure = Figure(figsize=(5, 5), layout="constrained")
+    figure = Figure(figsize=(5, 6), layout="constrained")
     formats = figure.canvas.get_supported_filetypes()
     if target.suffix[1:].lower() not in formats:
         msg = f"{target} doesn't end with a format for plots. Let it end with one of .{', .'.join(sorted(formats))}."
@@ -40,7 +40,7 @@ def save_reliability_plot(path: str | os.PathLike[str], curves: Mapping[str, Rel
     axes = figure.subplots()
     for name, curve in curves.items():
         curve.plot(axes, label=name)
-    axes.legend(loc="upper left", title="calibration error in brackets")
+    figure.legend(loc="outside lower center", title="calibration error in brackets")
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as beside:
         written = Path(beside) / target.name
         figure.savefig(written, dpi=120)

@@ -182,8 +182,9 @@ class TrainableModel(PredictingModel):
             texts: At least 10 texts, better some hundreds, which neither body nor head was trained on.
             labels: Their labels, each of which had texts in training.
             method: `"temperature"` divides all logits by one number, so that labels stay what they are (Guo et al.
-                2017). `"isotonic"` fits a function for each class, of which it needs a text at least; it takes many
-                more texts to be worth it, and changes labels (Zadrozny and Elkan 2002).
+                2017). `"isotonic"` fits a function for each class, of which it needs a text at least, and changes
+                labels (Zadrozny and Elkan 2002). It is for many texts: with 100, the log loss of most heads got worse
+                (`benchmarks/calibration.py`).
             cv: Instead of asking the head, train copies of it on so many folds of the texts, as `fit` does by default
                 and without weights, and fit to what each says about the texts that it has not seen. This is for the
                 texts that the head was trained on, when there are no others. If the body was tuned on them, too, it
