@@ -27,6 +27,8 @@ BOOSTER_PARAMETERS: Final = (
     "top_k",
     "updater",
 )
+#: In an array of strings; a file of a few megabytes could ask for gigabytes.
+MAX_CHARACTERS: Final = 2**22
 #: XGBoost's objectives whose predictions are probabilities of classes.
 OBJECTIVES: Final = ("binary:hinge", "binary:logistic", "multi:softmax", "multi:softprob", "reg:logistic")
 
@@ -175,8 +177,12 @@ def class_array(classes: Sequence[Any]) -> npt.NDArray[Any]:
     """Return sorted labels as an array that holds exactly them.
 
     NumPy silently changes a few: it cuts NULs off the end of strings, and makes floats of some sets of large
-    integers. Such labels stay Python objects.
+    integers. Such labels stay Python objects. So do very long strings: an array gives each string, in predictions too,
+    the room of the longest.
     """
+    longest = max((len(label) for label in classes if isinstance(label, str)), default=0)
+    if longest * max(len(classes), 1000) > MAX_CHARACTERS:
+        return np.array(classes, dtype=object)
     array = np.array(classes)
     unchanged = [*map(repr, array.tolist())] == [*map(repr, classes)]
     return array if unchanged else np.array(classes, dtype=object)

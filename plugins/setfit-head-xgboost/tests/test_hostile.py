@@ -313,6 +313,12 @@ def test_parameters_that_the_head_does_not_take_are_refused(params, said, craft,
         load(craft(record={"params": params}))
 
 
+def test_a_very_long_label_takes_no_more_memory_than_its_length(craft, load, problem):
+    loaded = load(craft(record={"classes": ["a", "b", "c" * 1_000_000]}))
+    assert loaded.classes_.dtype == object  # an array of strings would give every prediction the room of the longest
+    assert set(loaded.predict(problem()[0])) <= {"a", "b", "c" * 1_000_000}
+
+
 def test_no_more_threads_are_started_than_there_are_processors(craft, load, problem):
     loaded = load(craft(record={"params": {"n_jobs": 1024}}))
     assert loaded.get_params()["n_jobs"] == 1024
