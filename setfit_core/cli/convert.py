@@ -46,8 +46,10 @@ def convert(
         raise PersistenceError(f"{new} exists already, and convert never replaces anything. Name another folder.")
     if Path(old).is_dir() and new.resolve().is_relative_to(Path(old).resolve()):
         raise PersistenceError(f"{new} lies inside {old}, which convert leaves as it is. Name a folder elsewhere.")
+    from setfit_core.cli.models import no_bars_in_pipes
     from setfit_core.model import SetFitModel
 
+    no_bars_in_pipes()
     model = SetFitModel.from_pretrained(
         old, revision=revision, trusted=tuple(trusted or ()), trust_pickle=trust_pickle, device="cpu"
     )

@@ -48,16 +48,16 @@ def evaluate(
     label.
     """
     from setfit_core.cli.plots import check_plot
+    from setfit_core.tables import labelled_columns, labels_known_as, open_table, read_labelled
 
     if reliability_plot is not None:
         check_plot(reliability_plot, overwrite=overwrite)
-    if not data.is_file():
-        raise InputError(f"There is no file {data}. Check the path.")
+    with open_table(data) as table:  # before the model is loaded, which says whether a text may have several labels
+        labelled_columns(table, text_column, label_column)
     from setfit_core.cli.models import trained_model
     from setfit_core.evaluation.plots import save_reliability_plot
     from setfit_core.evaluation.reliability import reliability
     from setfit_core.evaluation.scores import score
-    from setfit_core.tables import labels_known_as, read_labelled
 
     loaded = trained_model(model)
     several = loaded.multi_target_strategy is not None

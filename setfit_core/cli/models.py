@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from setfit_core.cli.screen import is_terminal
 from setfit_core.errors import PersistenceError
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def new_model(
     """
     from setfit_core.model import SetFitModel
 
+    no_bars_in_pipes()
     strategy = STRATEGY if multi_label else None
     if body is not None and (Path(body) / "config_setfit.json").is_file():
         trained = SetFitModel.from_pretrained(body)
@@ -48,12 +51,21 @@ def trained_model(name: str) -> SetFitModel:
     """
     from setfit_core.model import SetFitModel
 
+    no_bars_in_pipes()
     model = SetFitModel.from_pretrained(name)
     if model.labels is None:
         raise PersistenceError(
             f"{name} holds a body without a trained head. Train one: setfit-core train DATA --body {name} --out DIR"
         )
     return model
+
+
+def no_bars_in_pipes() -> None:
+    """Keep transformers from drawing bars for what it loads and saves, unless somebody sees them."""
+    if not is_terminal(sys.stderr):
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no annotations
 
 
 @contextlib.contextmanager

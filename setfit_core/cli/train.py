@@ -113,7 +113,8 @@ def train(
             f"Evaluated on {len(tests.texts)} texts of {evaluation}: accuracy {found['accuracy']:.3f}, "
             f"macro F1 {found['macro_f1']:.3f}."
         )
-    typer.echo(f"Wrote {model.save_pretrained(out)}.")
+    model.save_pretrained(out)
+    typer.echo(f"Wrote {out}.")
 
 
 def _check_out(out: Path, *, overwrite: bool) -> None:

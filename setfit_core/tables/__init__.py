@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from setfit_core.tables.columns import LABEL_NAMES, TEXT_NAMES, find_column, text_problem
 from setfit_core.tables.formats import FORMATS, Format, format_of
-from setfit_core.tables.labelled import LabelledTexts, labels_known_as, read_labelled
+from setfit_core.tables.labelled import LabelledTexts, labelled_columns, labels_known_as, read_labelled
 from setfit_core.tables.reading import Table, open_table
 from setfit_core.tables.writing import TableWriter, check_place, write_table, written_whole
 
@@ -23,6 +23,7 @@ __all__ = [
     "check_place",
     "find_column",
     "format_of",
+    "labelled_columns",
     "labels_known_as",
     "open_table",
     "read_labelled",

@@ -11,7 +11,7 @@ from typing import Any, Final
 from setfit_core.errors import InputError
 from setfit_core.tables.columns import LABEL_NAMES, TEXT_NAMES, find_column, text_problem
 from setfit_core.tables.formats import Format
-from setfit_core.tables.reading import open_table
+from setfit_core.tables.reading import Table, open_table
 
 SEPARATOR: Final = "|"
 #: Integers as they are usually written, so that nothing is lost; "007" is a name.
@@ -24,6 +24,19 @@ class LabelledTexts:
 
     texts: list[str]
     labels: list[Any]
+
+
+def labelled_columns(table: Table, text_column: str | None, label_column: str | None) -> tuple[str, str]:
+    """Return the columns of the texts and of the labels; None for one that is to be found by its name.
+
+    Raises:
+        InputError: If one isn't there, or several may be meant.
+    """
+    name = table.name
+    return (
+        find_column(table.columns, text_column, TEXT_NAMES, what="texts", table=name, option="--text-column"),
+        find_column(table.columns, label_column, LABEL_NAMES, what="labels", table=name, option="--label-column"),
+    )
 
 
 def read_labelled(
@@ -54,12 +67,7 @@ def read_labelled(
     labels: list[Any] = []
     with open_table(source, format) as table:
         name = table.name
-        text_column = find_column(
-            table.columns, text_column, TEXT_NAMES, what="texts", table=name, option="--text-column"
-        )
-        label_column = find_column(
-            table.columns, label_column, LABEL_NAMES, what="labels", table=name, option="--label-column"
-        )
+        text_column, label_column = labelled_columns(table, text_column, label_column)
         for number, row in enumerate(table.rows, start=1):
             text = row.get(text_column)
             if problem := text_problem(text):
