@@ -53,7 +53,7 @@ class MLPHead(nn.Module):
         "multi_label": True,
         "search_space": {
             "hidden_sizes": {"low": 32, "high": 512, "log": True},
-            "dropout": {"low": 0.0, "high": 0.5},
+            "dropout": {"low": 0.0, "high": 0.7},
             "label_smoothing": {"low": 0.0, "high": 0.2},
             "focal_gamma": {"low": 0.0, "high": 3.0},
         },
@@ -65,7 +65,7 @@ class MLPHead(nn.Module):
         out_features: int = 2,
         hidden_sizes: int | Sequence[int] = (256,),
         activation: Activation = "gelu",
-        dropout: float = 0.1,
+        dropout: float = 0.5,
         class_weights: Sequence[float] | None = None,
         label_smoothing: float = 0.0,
         focal_gamma: float = 0.0,
