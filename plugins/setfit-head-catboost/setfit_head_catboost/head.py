@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import operator
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from setfit_head_catboost.labels import class_array
 from setfit_head_catboost.trees import model_from, trees_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 __all__ = ["CatBoostHead"]
 
@@ -93,7 +94,7 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         loss_: What was minimised: `"Logloss"`, `"MultiClass"` or `"MultiClassOneVsAll"`.
 
     Raises:
-        TypeError: A parameter is none of CatBoost's, or one that a head can't use.
+        TypeError: A parameter is none of CatBoost's or one that a head can't use, or `class_weights` is a mapping.
         ValueError: `loss_function` is none of `LOSSES`.
     """
 
@@ -157,7 +158,7 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
         Raises:
             ValueError: The embeddings, labels or weights can't be used; the head is as it was.
-            CatBoostError: CatBoost refuses a parameter's value; the head is as it was.
+            CatBoostError: CatBoost refuses a parameter's value, or the embeddings are all alike; the head is as it was.
         """
         rows = _matrix(embeddings)
         labels = [label.item() if isinstance(label, np.generic) else label for label in y]
@@ -294,3 +295,5 @@ def _check_params(params: Mapping[str, Any]) -> None:
             f"loss_function={params['loss_function']!r} is none of {', '.join(LOSSES)}. Leave it out: it is Logloss "
             "for two classes and MultiClass for more."
         )
+    if isinstance(params.get("class_weights"), Mapping):
+        raise TypeError("class_weights is a list of weights in the order of the sorted classes, not a mapping.")

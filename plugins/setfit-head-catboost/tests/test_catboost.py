@@ -147,6 +147,8 @@ def test_a_parameter_that_is_none_is_refused_with_a_proposal():
             head.set_params(subsample=0.6, **{name: "x"})
     with pytest.raises(ValueError, match="loss_function='RMSE' is none of"):
         head.set_params(subsample=0.6, loss_function="RMSE")
+    with pytest.raises(TypeError, match="class_weights is a list"):
+        head.set_params(subsample=0.6, class_weights={0: 1.0})
     assert head.get_params()["subsample"] == 0.5
 
 

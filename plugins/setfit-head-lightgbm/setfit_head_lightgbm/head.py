@@ -73,7 +73,8 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     Raises:
         TypeError: A parameter is none of LightGBM's, or one that a head can't use.
-        ValueError: `objective` is none of `OBJECTIVES`, or `boosting_type` none of `BOOSTINGS`.
+        ValueError: `objective` is none of `OBJECTIVES`, `boosting_type` none of `BOOSTINGS`, or `class_weight`
+            neither None nor `"balanced"`.
     """
 
     setfit_head: ClassVar[Mapping[str, Any]] = {
@@ -263,3 +264,8 @@ def _check_params(params: Mapping[str, Any]) -> None:
         )
     if params.get("boosting_type", "gbdt") not in BOOSTINGS:
         raise ValueError(f"boosting_type={params['boosting_type']!r} is none of {', '.join(BOOSTINGS)}.")
+    if params.get("class_weight") not in (None, "balanced"):
+        raise ValueError(
+            "class_weight is 'balanced' or None. Give other weights with the examples, as sample_weight, or as "
+            "class_weight of setfit-core's TrainingArguments."
+        )

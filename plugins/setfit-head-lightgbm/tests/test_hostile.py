@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from setfit_head_lightgbm import setfit_load_head
 resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
-resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
+resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
 outcomes = {}
 for folder in sorted(Path(sys.argv[1]).iterdir()):
     try:
