@@ -142,12 +142,7 @@ def test_a_parameter_that_is_none_is_refused_with_a_proposal():
     for name in ("linear_tree", "categorical_feature", "forcedsplits_filename", "verbosity"):
         with pytest.raises(TypeError, match=f"no parameter '{name}'"):
             head.set_params(max_depth=4, **{name: True})
-    for params in (
-        {"objective": "regression"},
-        {"objective": "binary"},
-        {"boosting_type": "rf"},
-        {"class_weight": {0: 2}},
-    ):
+    for name, value in {"objective": "binary", "boosting_type": "rf", "class_weight": {0: 2}}.items():
         with pytest.raises(ValueError, match="is none of|is 'balanced' or None"):
             head.set_params(max_depth=4, **{name: value})
     assert head.get_params()["max_depth"] == 3
