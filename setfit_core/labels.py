@@ -197,6 +197,43 @@ class LabelCodec:
         lookup[list(self.classes)] = np.arange(self.num_classes)
         return lookup[columns]
 
+    def extended(self, labels: Sequence[Any]) -> tuple[LabelCodec, IntArray]:
+        """Return the codec that knows the labels of further training texts, too, and their training targets.
+
+        New labels get the columns and class ids behind the others, which keep theirs.
+
+        Raises:
+            LabelError: If a label is new although the user named the model's, or is of another type; or if a text has
+                a new one among several.
+        """
+        labels = label_rows(labels)
+        if self.multi_label:
+            columns = _indicators(labels, self.labels, self.rows)
+            fixed = np.zeros(len(self.labels), dtype=np.int64)
+            fixed[list(self.always)] = 1
+            learnt = np.isin(np.arange(len(self.labels)), self.classes)
+            if (columns != fixed)[:, ~learnt].any():
+                column = int(np.flatnonzero((columns != fixed).any(axis=0) & ~learnt)[0])
+                msg = (
+                    f"The head was never trained to tell texts with the label {self.labels[column]!r} from texts "
+                    "without it, and can't begin to. Train the model anew on all texts."
+                )
+                raise LabelError(msg)
+            return self, self.class_ids(columns)
+        plain = _plain_labels(labels)
+        new = sorted(set(plain) - set(self.labels)) if self.rows == "members" else []
+        if new and (self.given or type(new[0]) is not type(self.labels[0])):
+            msg = (
+                f"The labels {_listed(new)} are new, but the model's were named, or are of another type: "
+                f"{_listed(list(self.labels))}. Correct them, or train the model anew."
+            )
+            raise LabelError(msg)
+        codec = replace(self, labels=(*self.labels, *new))
+        columns = _single_columns(plain, codec.labels, codec.rows)
+        unseen = [column for column in np.unique(columns).tolist() if column not in codec.classes]
+        codec = replace(codec, classes=(*codec.classes, *unseen))
+        return codec, codec.class_ids(columns)
+
     def expand_class_ids(self, class_ids: IntArray) -> IntArray:
         """Return columns for a head's predictions; multi-label: indicators `[n, len(labels)]`."""
         if not self.multi_label:

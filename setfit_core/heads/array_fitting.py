@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -45,17 +46,53 @@ def fit_array_head(
     Raises:
         HeadError: If the head refuses them; it is then as it was before.
     """
-    before = copied(vars(head)) if hasattr(head, "__dict__") else None
     labels = targets if targets.ndim == 2 else targets.tolist()
-    keywords: dict[str, Any] = {}
-    if texts is not None and declared_capabilities(head).get("explain"):
-        keywords["texts"] = list(texts)
+    keywords = _texts_for(head, texts)
+    with _unharmed(head, targets), isolated_random_state(seed):
+        if weights is not None and weighs(head):
+            fit_weighted(head, embeddings, labels, weights, **keywords)
+        else:
+            head.fit(embeddings, labels, **keywords)
+
+
+def extend_array_head(
+    head: Any, embeddings: Any, targets: IntArray, *, seed: int, texts: Sequence[str] | None = None
+) -> None:
+    """Train a fitted head further, through its `partial_fit`.
+
+    Args:
+        head: The head.
+        embeddings: Floats `[n, embedding_size]` of further texts.
+        targets: Their class ids `[n]`, new ones among them perhaps; or 0/1 indicators `[n, num_classes]`.
+        seed: Seed of what the head draws from the global random state.
+        texts: The texts, for a head that declares that it explains by them.
+
+    Raises:
+        HeadError: If the head has no `partial_fit` or refuses them; it is then as it was before.
+    """
+    if not callable(getattr(head, "partial_fit", None)):
+        msg = (
+            f"The head {head_name(head)} can't be trained further: it has no partial_fit. Train it on all texts, or "
+            "use one that has it, such as head='prototype' or head='knn'."
+        )
+        raise HeadError(msg)
+    labels = targets if targets.ndim == 2 else targets.tolist()
+    with _unharmed(head, targets), isolated_random_state(seed):
+        head.partial_fit(embeddings, labels, **_texts_for(head, texts))
+
+
+def _texts_for(head: Any, texts: Sequence[str] | None) -> dict[str, list[str]]:
+    if texts is None or not declared_capabilities(head).get("explain"):
+        return {}
+    return {"texts": list(texts)}
+
+
+@contextmanager
+def _unharmed(head: Any, targets: IntArray) -> Iterator[None]:
+    """Put a head back as it was if training it fails, and say what it was trained on."""
+    before = copied(vars(head)) if hasattr(head, "__dict__") else None
     try:
-        with isolated_random_state(seed):
-            if weights is not None and weighs(head):
-                fit_weighted(head, embeddings, labels, weights, **keywords)
-            else:
-                head.fit(embeddings, labels, **keywords)
+        yield
     except BaseException as error:
         if before is not None:
             vars(head).clear()

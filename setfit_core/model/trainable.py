@@ -14,7 +14,10 @@ from setfit_core.calibration_phase import calibrate
 from setfit_core.choosing.candidates import Heads
 from setfit_core.choosing.compare import compare_heads
 from setfit_core.choosing.comparison import Comparison, Metric
+from setfit_core.data import check_texts, read_examples
+from setfit_core.errors import ArgumentError
 from setfit_core.head_phase import HeadPhase, plan_head_phase
+from setfit_core.heads.array_fitting import extend_array_head
 from setfit_core.heads.auto import AutoHead
 from setfit_core.heads.construction import HeadRecipe
 from setfit_core.heads.settings import HeadTraining
@@ -103,6 +106,42 @@ class TrainableModel(PredictingModel):
         columns = phase.codec.expand_class_ids(phase.targets)
         record = record_training(phase.texts, columns, len(phase.codec.labels))
         self.card_facts = replace(self.card_facts, training=record)
+
+    def partial_fit(self, texts: Sequence[str], labels: Sequence[Any], *, seed: int = 42) -> None:
+        """Train the head further on more texts, of new labels too, without those it knows already.
+
+        The body stays as it is. New labels are put behind the others in `model.labels`. `prototype` and `knn` are then
+        what they would be if trained on all texts at once; other heads may take no new labels. A calibration is
+        removed. A model that isn't trained yet is trained with `fit`.
+
+        Args:
+            texts: Further texts.
+            labels: Their labels.
+            seed: Seed of what the head draws at random.
+
+        Raises:
+            InputError: If texts or labels can't be used.
+            LabelError: If a label is new although the labels were named, or for several labels a text.
+            HeadError: If the head can't be trained further, or not on new labels; it is then as it was.
+            ArgumentError: If the head was fitted elsewhere, on labels of its own.
+        """
+        codec = self._labelling.codec or self._adopted_codec()
+        if codec is None:
+            self.fit(texts, labels, show_progress_bar=False, seed=seed)
+            return
+        if codec.head_classes is not None:
+            msg = (
+                "The head was fitted elsewhere, on labels of its own. Call its own partial_fit, or train it here first."
+            )
+            raise ArgumentError(msg)
+        examples = read_examples((check_texts(texts), labels), what="training data")
+        extended, targets = codec.extended(examples.labels)
+        embeddings = self._prediction().embeddings(examples.texts, batch_size=None, show_progress_bar=False)
+        extend_array_head(self.model_head, embeddings, targets, seed=seed, texts=examples.texts)
+        self._labelling.codec, self.calibration = extended, None
+        further = record_training(examples.texts, extended.expand_class_ids(targets), len(extended.labels))
+        record = self.card_facts.training
+        self.card_facts = replace(self.card_facts, training=None if record is None else record.joined(further))
 
     def choose_head(
         self,

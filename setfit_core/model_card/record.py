@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
+from itertools import zip_longest
 from typing import Any, Final
 
 from setfit_core.labels import IntArray
@@ -138,6 +139,25 @@ class TrainingRecord:
             kept.pop(_what_was_measured(each), None)
             kept[_what_was_measured(each)] = each
         return replace(self, measurements=tuple(kept.values()))
+
+    def joined(self, further: TrainingRecord) -> TrainingRecord:
+        """Return the record of a head that was trained further: on more texts, perhaps with more labels.
+
+        What was measured before no longer holds, and a data set alone is no longer the source.
+        """
+        known = self.labels or ()
+        labels = tuple(
+            LabelTexts(old.count + new.count, tuple(dict.fromkeys(old.examples + new.examples))[:EXAMPLES_A_LABEL])
+            for old, new in zip_longest(known, further.labels or (), fillvalue=LabelTexts(0))
+        )
+        return replace(
+            self,
+            texts=None if self.texts is None else self.texts + (further.texts or 0),
+            labels=None if self.labels is None else labels,
+            source=None,
+            measurements=(),
+            versions=further.versions,
+        )
 
     def without_examples(self) -> TrainingRecord:
         """Return the record without any training text."""
