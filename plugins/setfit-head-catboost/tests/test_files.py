@@ -109,6 +109,8 @@ def test_what_cannot_be_saved_is_said_and_nothing_is_written(problem, tmp_path, 
     head = CatBoostHead().fit(*problem()).set_params(random_state=np.random.RandomState(0))
     with pytest.raises(ValueError, match=r"with random_state=RandomState\(MT19937\).*an integer seed"):
         setfit_save_head(head, tmp_path)
+    with pytest.raises(ValueError, match="couldn't be loaded again: 'str' object cannot be interpreted as an integer"):
+        setfit_save_head(CatBoostHead().fit(*problem()).set_params(thread_count="all"), tmp_path)
     monkeypatch.setattr("setfit_head_catboost.files.MAX_BYTES", 1000)
     with pytest.raises(ValueError, match="lower iterations or depth"):
         setfit_save_head(CatBoostHead().fit(*problem()), tmp_path)

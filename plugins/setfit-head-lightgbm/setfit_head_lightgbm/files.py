@@ -35,11 +35,15 @@ def write(head: LightGBMHead, directory: Path) -> dict[str, Any]:
 
     Raises:
         NotFittedError: The head isn't fitted.
-        ValueError: A parameter can't be written as JSON, or the trees are too large to be read again.
+        ValueError: A parameter can't be written as JSON, or what would be written couldn't be read again.
     """
     check_is_fitted(head, "booster_", msg="This LightGBMHead is not fitted, so there is nothing to save. Train it.")
     params = {name: _plain(name, value) for name, value in head.get_params().items()}
     state = head.__getstate__()
+    try:
+        LightGBMHead().__setstate__(state)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The head can't be saved, for it couldn't be loaded again: {error}.") from error
     content = save(state["trees_"])
     if len(content) > MAX_BYTES:
         raise ValueError(

@@ -112,6 +112,8 @@ def test_what_cannot_be_saved_is_said_and_nothing_is_written(problem, tmp_path, 
     head = LightGBMHead(random_state=np.random.RandomState(0)).fit(*problem())
     with pytest.raises(ValueError, match=r"with random_state=RandomState\(MT19937\).*an integer seed"):
         setfit_save_head(head, tmp_path)
+    with pytest.raises(ValueError, match="couldn't be loaded again: 'str' object cannot be interpreted as an integer"):
+        setfit_save_head(LightGBMHead().fit(*problem()).set_params(n_jobs="all"), tmp_path)
     monkeypatch.setattr("setfit_head_lightgbm.files.MAX_BYTES", 1000)
     with pytest.raises(ValueError, match="lower n_estimators or num_leaves"):
         setfit_save_head(LightGBMHead().fit(*problem()), tmp_path)
