@@ -19,7 +19,7 @@ from setfit_core.choosing.comparison import METRIC_NAMES, METRICS, Comparison, E
 from setfit_core.choosing.folds import Fold, check_division, folds_a_repeat, make_folds
 from setfit_core.choosing.out_of_fold import FoldResult, cross_fit, embeddings_for, trained_head
 from setfit_core.choosing.task import Task, make_task
-from setfit_core.errors import PersistenceError
+from setfit_core.errors import ArgumentError, PersistenceError
 from setfit_core.evaluation.reliability import calibration_error
 from setfit_core.evaluation.scores import Scores, score
 from setfit_core.heads.adapters import adapter_for
@@ -46,6 +46,7 @@ def compare_heads(
     heads: Heads | None = None,
     *,
     metric: Metric = "accuracy",
+    incumbent: str | None = None,
     folds: int = FOLDS,
     repeats: int = REPEATS,
     seed: int = 42,
@@ -71,6 +72,8 @@ def compare_heads(
             that return a head, or pairs of these and parameters, such as `("logistic", {"C": 10.0})`. A mapping gives
             each a name. None for all that are installed.
         metric: What they are compared by: `"accuracy"`, `"macro_f1"` or `"log_loss"`.
+        incumbent: The name of a head that stays the first as long as no other is better by more than a standard error:
+            for one that is known to be good elsewhere, since few texts alone often mistake luck for quality.
         folds: Into how many folds the texts are divided; fewer if a class has fewer texts (`folds.make_folds`).
         repeats: How often they are divided anew.
         seed: Seed of the divisions, and of the heads unless `training` has another.
@@ -87,11 +90,15 @@ def compare_heads(
     one_of("metric", metric, METRICS)
     check_division(folds, repeats, seed)
     candidates = read_candidates(heads)
+    names = [candidate.name for candidate in candidates]
+    if incumbent is not None and incumbent not in names:
+        msg = f"incumbent is {incumbent!r}, but the heads are {names}. Name one of them."
+        raise ArgumentError(msg)
     task = make_task(model_or_embeddings, texts, labels, multi_target_strategy)
     divisions = make_folds(task.targets, folds=folds, repeats=repeats, seed=seed)
     training = training or default_training(seed)
     tested = [_tested(candidate, task, training, divisions) for candidate in candidates]
-    ordered, why = _ranked([entry for entry in tested if entry.scores], metric, divisions)
+    ordered, why = _ranked([entry for entry in tested if entry.scores], metric, divisions, incumbent)
     failed = [entry.row for entry in tested if not entry.scores]
     return Comparison(
         rows=(*(entry.row for entry in ordered), *failed),
@@ -225,21 +232,45 @@ def _untested(task: Task, folds: Sequence[Fold]) -> tuple[Label, ...]:
     return tuple(task.codec.labels[task.codec.classes[class_id]] for class_id in np.flatnonzero(~seen))
 
 
-def _ranked(tested: list[_Tested], metric: Metric, folds: Sequence[Fold]) -> tuple[list[_Tested], str]:
+def _ranked(
+    tested: list[_Tested], metric: Metric, folds: Sequence[Fold], incumbent: str | None
+) -> tuple[list[_Tested], str]:
     """Return heads, best first, and why the first one is the best."""
     if not tested:
         return [], "No head could be tested."
     name = METRIC_NAMES[metric]
+    if len(tested) == 1:
+        return (
+            tested,
+            f"{tested[0].row.name} is the only head that could be tested; {name} {_figure(tested[0], metric)}.",
+        )
     if metric == "log_loss":
         ordered = sorted(tested, key=lambda entry: (entry.mean("log_loss"), -entry.mean("accuracy")))
-        return ordered, _why(ordered, f"has the lowest {name} ({_figure(ordered[0], metric)})")
-    leader = max(tested, key=lambda entry: entry.mean(metric))
-    level = [entry for entry in tested if _is_level(entry.by_fold(metric), leader.by_fold(metric), folds)]
+        leader = ordered[0]
+        reason = f"has the lowest {name} ({_figure(leader, metric)})"
+    else:
+        leader = max(tested, key=lambda entry: entry.mean(metric))
+        ordered, reason = _by_share(tested, leader, metric, folds)
+    kept = next((entry for entry in tested if entry.row.name == incumbent), None)
+    if kept is not None and kept is not ordered[0] and _is_level(kept, leader, metric, folds):
+        ordered = [kept, *(entry for entry in ordered if entry is not kept)]
+        reason = (
+            f"is the incumbent, and no head has a better {name} by more than a standard error: {_figure(kept, metric)} "
+            f"against {_figure(leader, metric)} of {leader.row.name}"
+        )
+    return ordered, f"{ordered[0].row.name} was chosen: it {reason}."
+
+
+def _by_share(
+    tested: list[_Tested], leader: _Tested, metric: Metric, folds: Sequence[Fold]
+) -> tuple[list[_Tested], str]:
+    """Order heads by accuracy or macro F1, and those that these can't tell from the leader by log loss."""
+    level = [entry for entry in tested if _is_level(entry, leader, metric, folds)]
     level.sort(key=lambda entry: (entry.mean("log_loss"), -entry.mean(metric)))
     names = {entry.row.name for entry in level}
     others = [entry for entry in tested if entry.row.name not in names]
     others.sort(key=lambda entry: -entry.mean(metric))
-    ordered, best = [*level, *others], level[0]
+    name, best = METRIC_NAMES[metric], level[0]
     highest, behind = f"{name} ({_figure(leader, metric)})", "less than a standard error behind"
     if len(level) == 1:
         reason = f"has the highest {highest}, by more than a standard error"
@@ -253,23 +284,16 @@ def _ranked(tested: list[_Tested], metric: Metric, folds: Sequence[Fold]) -> tup
             f"has the lowest log loss ({best.row.log_loss}) of the {len(level)} heads whose {name} is {behind} the "
             f"highest: {_figure(best, metric)} against {_figure(leader, metric)} of {leader.row.name}"
         )
-    return ordered, _why(ordered, reason)
+    return [*level, *others], reason
 
 
-def _is_level(values: npt.NDArray[np.float64], leading: npt.NDArray[np.float64], folds: Sequence[Fold]) -> bool:
+def _is_level(entry: _Tested, leader: _Tested, metric: Metric, folds: Sequence[Fold]) -> bool:
     """Tell whether the mean difference of two heads by fold is no larger than its corrected standard error."""
-    differences = leading - values
+    differences = leader.by_fold(metric) - entry.by_fold(metric)  # NaN for the log loss of a head without probabilities
     overlap = np.mean([len(fold.test) / len(fold.train) for fold in folds])
-    variance = differences.var(ddof=1) if len(differences) > 1 else 0.0
-    return bool(differences.mean() <= math.sqrt((1 / len(differences) + overlap) * variance))
+    return bool(abs(differences.mean()) <= math.sqrt((1 / len(folds) + overlap) * differences.var(ddof=1)))
 
 
 def _figure(entry: _Tested, metric: Metric) -> str:
     estimate = getattr(entry.row, metric)
     return "unknown" if estimate is None else str(estimate)
-
-
-def _why(ordered: Sequence[_Tested], reason: str) -> str:
-    if len(ordered) == 1:
-        return f"{ordered[0].row.name} is the only head that could be tested; it {reason}."
-    return f"{ordered[0].row.name} was chosen: it {reason}."

@@ -145,6 +145,26 @@ def test_of_heads_that_accuracy_cant_tell_apart_log_loss_decides(told, oracle, s
     assert "lowest log loss" in why
 
 
+def test_an_incumbent_stays_until_another_is_clearly_better(told, oracle, speechless):
+    heads = {
+        "surer": (oracle, {"sure": 0.99}),
+        "slip": (oracle, {"sure": 0.99, "wrong": (3,)}),
+        "slips": (oracle, {"sure": 0.9, "wrong": tuple(range(8))}),
+        "speechless": speechless,
+    }
+
+    def best(**options):
+        return compare_heads(told[0], None, told[1], heads, **options).best.name
+
+    assert [best(incumbent=name) for name in heads] == ["surer", "slip", "surer", "speechless"]
+    assert [best(incumbent=name, metric="log_loss") for name in heads] == ["surer", "slip", "surer", "surer"]
+    comparison = compare_heads(told[0], None, told[1], heads, incumbent="slip")
+    assert "is the incumbent" in comparison.why
+    assert "0.958 ± 0.075 against 1.000 ± 0.000 of surer" in comparison.why
+    with pytest.raises(ArgumentError, match="incumbent is 'knn'"):
+        best(incumbent="knn")
+
+
 def test_what_cant_be_measured_is_none(told, speechless):
     def unsavable():
         head = speechless()
