@@ -15,6 +15,8 @@ from setfit_core.errors import PersistenceError
 if TYPE_CHECKING:
     from setfit_core.model import SetFitModel
 
+#: Files that tell a model folder, as `persistence.folder.MODEL_MARKS`, which waits for torch.
+MODEL_FILES: Final = ("config_setfit.json", "modules.json")
 #: How a head is made to give several labels a text, if it can't do so itself.
 STRATEGY: Final = "one-vs-rest"
 
@@ -35,7 +37,7 @@ def new_model(
 
     no_bars_in_pipes()
     strategy = STRATEGY if multi_label else None
-    if body is not None and (Path(body) / "config_setfit.json").is_file():
+    if body is not None and (Path(body) / MODEL_FILES[0]).is_file():
         trained = SetFitModel.from_pretrained(body)
         return SetFitModel(trained.model_body, head, strategy, head_params=head_params, random_state=seed)
     return SetFitModel.from_pretrained(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -118,16 +119,18 @@ def train(
 
 
 def _check_out(out: Path, *, overwrite: bool) -> None:
+    from setfit_core.cli.models import MODEL_FILES
     from setfit_core.errors import PersistenceError
 
-    place = out.expanduser()
+    place = out.expanduser().absolute()
+    nearest = next(folder for folder in (place, *place.parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise PersistenceError(f"{out} can't be written: {nearest} is no folder that may be written to. Name another.")
     if place.is_dir() and any(place.iterdir()):
-        if not any((place / mark).is_file() for mark in ("config_setfit.json", "modules.json")):
+        if not any((place / name).is_file() for name in MODEL_FILES):
             raise PersistenceError(f"{out} holds files but no model, and nothing replaces them. Name another folder.")
         if not overwrite:
             raise PersistenceError(f"{out} holds a model already. Name another folder, or replace it: --overwrite.")
-    elif place.exists() and not place.is_dir():
-        raise PersistenceError(f"{out} is a file. Name another place for the folder of the model.")
 
 
 def _sampled(texts: LabelledTexts, number: int, seed: int) -> LabelledTexts:

@@ -6,9 +6,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import setfit_core
-from setfit_core.cli import main
+from setfit_core.cli import app, main
 
 
 def test_the_console_script_is_this_program():
@@ -32,11 +33,27 @@ def test_help_is_plain_and_loads_nothing(loaded_by):
     assert loaded == []
 
 
-def test_a_commands_help_loads_nothing(loaded_by):
-    done, loaded = loaded_by("heads", "--help")
+COMMANDS = [
+    ("train",), ("evaluate",), ("predict",), ("compare",), ("search",), ("check",), ("new-head",), ("convert",),
+    ("heads",), ("heads", "info"), ("heads", "doctor"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_commands_help_loads_nothing(loaded_by, command):
+    done, loaded = loaded_by(*command, "--help")
     assert done.returncode == 0
-    assert "--json" in done.stdout
+    assert done.stdout.startswith(f"Usage: setfit-core {' '.join(command)} [OPTIONS]")
+    assert "--config FILE.toml" in done.stdout
+    assert done.stdout.isascii()
     assert loaded == []
+
+
+def test_no_command_is_left_out():
+    group = get_command(app)
+    found = {(name,) for name in group.commands}
+    found |= {("heads", name) for name in group.commands["heads"].commands}
+    assert found == set(COMMANDS)
 
 
 def test_without_arguments_the_help_is_shown(run):

@@ -86,8 +86,9 @@ def test_nothing_is_replaced_unless_asked_for(train, train_file, tmp_path):
     assert err == f"Error: {out} holds a model already. Name another folder, or replace it: --overwrite.\n"
     assert train(train_file, "--overwrite", "--freeze-body")[0] == 0
     assert SetFitModel.from_pretrained(out).labels == ["food", "sport", "tech"]
-    status, _, err = train(train_file, out=train_file)
-    assert (status, "is a file" in err) == (1, True)
+    for place in (train_file, train_file / "below" / "it"):
+        status, _, err = train(train_file, out=place)
+        assert (status, f"{train_file} is no folder" in err) == (1, True)
 
 
 @pytest.mark.parametrize(
