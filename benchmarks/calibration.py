@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("SETFIT_CORE_DATA"))
     parser.add_argument("--datasets", nargs="+", default=DATASETS)
     parser.add_argument("--per-class", nargs="+", type=int, default=[8, 64])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     if args.data is None:
