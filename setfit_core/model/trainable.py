@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from tqdm.auto import tqdm
 
 from setfit_core.calibration_phase import calibrate
-from setfit_core.choosing.candidates import Heads
+from setfit_core.choosing.candidates import Heads, read_candidates
 from setfit_core.choosing.compare import compare_heads
 from setfit_core.choosing.comparison import Comparison, Metric
 from setfit_core.data import check_texts, read_examples
@@ -23,6 +23,7 @@ from setfit_core.heads.construction import HeadRecipe
 from setfit_core.heads.settings import HeadTraining
 from setfit_core.heads.weights import ClassWeight
 from setfit_core.labels import IntArray, LabelCodec
+from setfit_core.model.parts import DEFAULT_HEAD
 from setfit_core.model.predicting import PredictingModel
 from setfit_core.model_card import record_training
 
@@ -156,7 +157,8 @@ class TrainableModel(PredictingModel):
         """Compare heads on the body as it is (`setfit_core.compare_heads`), and take the best one, untrained.
 
         With `head="auto"`, training does this by itself, before the body is tuned. A tuned body has seen the texts, and
-        on its embeddings of them all heads look alike.
+        on its embeddings of them all heads look alike. Among the heads, `logistic` stays unless another is better by
+        more than a standard error: a few texts often mistake luck for quality.
 
         Args:
             texts: The training texts.
@@ -175,7 +177,16 @@ class TrainableModel(PredictingModel):
         """
         asked = self.model_head if isinstance(self.model_head, AutoHead) else AutoHead()
         heads = asked.heads if heads is None else heads
-        comparison = compare_heads(self, texts, labels, heads, metric=metric or asked.metric, seed=seed)
+        named = [candidate.name for candidate in read_candidates(heads)]
+        comparison = compare_heads(
+            self,
+            texts,
+            labels,
+            heads,
+            metric=metric or asked.metric,
+            incumbent=DEFAULT_HEAD if DEFAULT_HEAD in named else None,
+            seed=seed,
+        )
         self.build_head(cast("HeadRecipe", comparison.best.recipe))  # what was tested could be built
         self.head_choice = comparison
         logger.info(comparison.why)
