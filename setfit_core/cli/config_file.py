@@ -42,7 +42,7 @@ def _read_config(context: typer.Context, file: Path | None) -> None:
     }
 
 
-#: Comes before all other options, so that these find its values.
+#: Options that are given come before those that are not, so that these find the values of the file.
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -50,7 +50,6 @@ ConfigOption = Annotated[
         metavar="FILE.toml",
         help="Take options from this command's table in a file; the command line wins.",
         callback=_read_config,
-        is_eager=True,
     ),
 ]
 

@@ -33,8 +33,8 @@ def _remember_debug(context: typer.Context, wanted: bool) -> None:
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_remember_debug)]
 
 
-def complete_head(incomplete: str) -> list[tuple[str, str]]:
-    """Return the installed heads whose name goes on from what was typed, and where they come from."""
+def complete_head() -> list[tuple[str, str]]:
+    """Return the installed heads and where they come from; the shell takes those that go on from what was typed."""
     from setfit_core.registry import list_heads
 
     with warnings.catch_warnings():
@@ -43,19 +43,18 @@ def complete_head(incomplete: str) -> list[tuple[str, str]]:
             heads = list_heads()
         except SetFitError:  # the command itself will say it
             return []
-    return [(info.name, info.distribution) for info in heads if info.name.startswith(incomplete)]
+    return [(info.name, info.distribution) for info in heads]
 
 
-def complete_head_or_auto(incomplete: str) -> list[tuple[str, str]]:
-    """Return the installed heads as `complete_head` does, and "auto"."""
-    chosen = [("auto", "chosen from the texts")] if "auto".startswith(incomplete) else []
-    return complete_head(incomplete) + chosen
+def complete_head_or_auto() -> list[tuple[str, str]]:
+    """Return what `complete_head` does, and "auto"."""
+    return [*complete_head(), ("auto", "chosen from the texts")]
 
 
 def complete_heads(incomplete: str) -> list[tuple[str, str]]:
     """Return how a list of heads, separated by commas, may go on."""
-    before, comma, name = incomplete.rpartition(",")
-    return [(f"{before}{comma}{head}", origin) for head, origin in complete_head(name)]
+    before, comma, _ = incomplete.rpartition(",")
+    return [(f"{before}{comma}{head}", origin) for head, origin in complete_head()]
 
 
 TextColumnOption = Annotated[

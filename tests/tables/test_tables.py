@@ -101,6 +101,13 @@ def test_a_table_without_rows_keeps_its_columns(tmp_path, name):
     assert rewritten(tmp_path / "in.csv", tmp_path / name, {"label": "x"}) == (("text", "id", "label"), [])
 
 
+def test_blank_lines_of_csv_are_rows_only_where_a_row_is_a_cell(tmp_path):
+    for content, texts in [("text,id\n\na,1\n\n", ["a"]), ("text\na\n\nb\n", ["a", "", "b"])]:
+        (tmp_path / "a.csv").write_text(content)
+        with open_table(tmp_path / "a.csv") as table:
+            assert [row["text"] for row in table.rows] == texts
+
+
 def test_rows_are_read_one_after_another():
     """An endless stream gives its first rows."""
     code = (
