@@ -158,7 +158,7 @@ class TrainableModel(PredictingModel):
 
         With `head="auto"`, training does this by itself, before the body is tuned. A tuned body has seen the texts, and
         on its embeddings of them all heads look alike. Among the heads, `logistic` stays unless another is better by
-        more than a standard error: a few texts often mistake luck for quality.
+        more than two standard errors: a few texts often mistake luck for quality.
 
         Args:
             texts: The training texts.
