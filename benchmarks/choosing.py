@@ -1,10 +1,10 @@
-"""What choosing a head from the training texts is worth: `head="auto"` beside always `logistic` and the best in hindsight.
+"""What choosing a head from the training texts is worth: `head="auto"` beside always `logistic` and hindsight.
 
     python -m benchmarks.choosing --data FOLDER          # or SETFIT_CORE_DATA=FOLDER
 
-8 texts a class, all-MiniLM-L6-v2, the defaults of `Trainer`. Heads are compared on the body as it comes, as `auto` does
-it, by three rules: the plain comparison, an incumbent `logistic`, which is what `auto` does, and always `logistic`. Then
-the body is tuned, every head is trained on it, and each rule gets the test accuracy of its head.
+8 texts a class, all-MiniLM-L6-v2, the defaults of `Trainer`. Heads are compared on the body as it comes, by three rules:
+the plain comparison, an incumbent `logistic`, which is what `auto` does, and always `logistic`. Then the body is tuned,
+every head is trained on it, and each rule gets the test accuracy of its head.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ PER_CLASS = 8
 RESULTS = Path(__file__).parent / "results" / "choosing.md"
 NOTE = """# What `head="auto"` is worth
 
-Written by `python -m benchmarks.choosing --data FOLDER`; its docstring says how. Test accuracy in percent after training,
-8 texts a class, {seeds} samples a data set, {heads} heads.
+Written by `python -m benchmarks.choosing --data FOLDER`; its docstring says how. Test accuracy in percent after
+training, 8 texts a class, {seeds} samples a data set, {heads} heads.
 
 """
 
