@@ -3,8 +3,8 @@
     python -m benchmarks.choosing --data FOLDER          # or SETFIT_CORE_DATA=FOLDER
 
 8 texts a class, all-MiniLM-L6-v2, the defaults of `Trainer`. Heads are compared on the body as it comes, by three
-rules: the plain comparison, an incumbent `logistic`, which is what `auto` does, and always `logistic`. Then the body is tuned,
-every head is trained on it, and each rule gets the test accuracy of its head.
+rules: the plain comparison, an incumbent `logistic`, which is what `auto` does, and always `logistic`. Then the body is
+tuned, every head is trained on it, and each rule gets the test accuracy of its head.
 """
 
 from __future__ import annotations
