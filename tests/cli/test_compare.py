@@ -43,6 +43,16 @@ def test_all_means_what_is_installed_and_a_broken_head_is_a_row(tried, monkeypat
     assert "no_such" in told["rows"][1]["error"]
 
 
+def test_several_labels_a_text(call, body_folder, tmp_path, write_csv):
+    rows = [("goal", "a"), ("soup", "b"), ("goal soup", "a|b"), ("match", "a"), ("salt", "b"), ("salt goal", "a|b")]
+    data = write_csv(tmp_path / "several.csv", ("text", "labels"), rows)
+    options = ("--body", body_folder, "--folds", "2", "--repeats", "1", "--heads", "logistic", "--json")
+    status, out, err = call("compare", data, "--multi-label", *options)
+    assert status == 0, err
+    (row,) = json.loads(out)["rows"]
+    assert (row["name"], row["error"]) == ("logistic", None)
+
+
 def test_a_search(tried):
     options = ("--heads", "logistic", "--trials", "3", "--json")
     status, out, err = tried("search", *options)
