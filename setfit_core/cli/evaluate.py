@@ -60,6 +60,8 @@ def evaluate(
     from setfit_core.evaluation.scores import score
 
     loaded = trained_model(model)
+    if reliability_plot is not None:
+        loaded.predict_proba(["A text."])  # raises if the head gives none
     several = loaded.multi_target_strategy is not None
     tests = read_labelled(data, text_column=text_column, label_column=label_column, multi_label=several)
     names = loaded.labels or []
@@ -72,8 +74,6 @@ def evaluate(
     scores = asdict(score(expected, predicted, probabilities))
     by_label = _by_label(expected, predicted, names)
     if reliability_plot is not None:
-        if probabilities is None:
-            raise NoProbabilitiesError("The head gives no probabilities, so there is no reliability to draw.")
         save_reliability_plot(reliability_plot, {Path(model).name: reliability(expected, probabilities)})
     if as_json:
         typer.echo(json.dumps({"texts": len(tests.texts), **scores, "labels": by_label}, indent=2, ensure_ascii=False))

@@ -55,6 +55,22 @@ def test_the_reliability_plot(call, model_folder, test_file, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["reliability.png"]
 
 
+def test_a_head_without_probabilities(call, body_folder, train_file, test_file, tmp_path):
+    options = ("--body", body_folder, "--freeze-body", "--head", "sklearn.svm:LinearSVC")
+    assert call("train", train_file, "--out", tmp_path / "model", *options)[0] == 0
+    told = json.loads(call("evaluate", tmp_path / "model", test_file, "--json")[1])
+    assert (told["accuracy"], told["log_loss"], told["calibration_error"]) == (1.0, None, None)
+    assert "log loss           -\n" in call("evaluate", tmp_path / "model", test_file)[1]
+    for command in [
+        ("evaluate", tmp_path / "model", test_file, "--reliability-plot", tmp_path / "plot.png"),
+        ("predict", tmp_path / "model", test_file, "--probabilities"),
+    ]:
+        status, out, err = call(*command)
+        assert (status, out) == (1, "")
+        assert "predict_proba" in err
+    assert not (tmp_path / "plot.png").exists()
+
+
 def test_a_body_alone_can_not_be_evaluated(call, body_folder, test_file):
     status, _, err = call("evaluate", body_folder, test_file)
     assert status == 1
