@@ -1,4 +1,4 @@
-# Targets: install, demo, test, test-fast, downstream, matrix, bench, bench-short, bench-memory, lint, fix, clean.
+# Targets: install, demo, test, test-fast, downstream, matrix, screens, bench, bench-short, bench-memory, lint, fix, clean.
 #
 # Variables:
 #   DATA      the folder of the data sets, for the benchmarks (default: $SETFIT_CORE_DATA)
@@ -36,7 +36,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # The clean-environment test installs PyTorch as `make install` does.
 export TORCH
 
-.PHONY: install demo test test-fast downstream matrix bench bench-short bench-memory lint fix clean
+.PHONY: install demo test test-fast downstream matrix screens bench bench-short bench-memory lint fix clean
 
 install: $(STAMP)
 
@@ -70,6 +70,10 @@ downstream: install
 # Try the conformance suite on all specimens, and write down in docs/kill-matrix.md what it finds.
 matrix: install
 	$(BIN)/python tests/testing/kill_matrix.py
+
+# Run the commands that docs/command-line.md shows, and put what they print below them.
+screens: install
+	OMP_NUM_THREADS=1 $(BIN)/python docs/screens.py
 
 # setfit has an environment of its own: its requirements must not decide which versions this project runs on. The
 # constraints give both sides the same PyTorch.

@@ -63,7 +63,7 @@ def compare(
     from setfit_core.cli.models import new_model
 
     announce(chosen, texts.texts)
-    model = new_model(body, head=None, head_params={}, multi_label=multi_label, seed=seed)
+    model = new_model(body, head="auto", head_params={}, multi_label=multi_label, seed=seed)  # none is needed
     comparison = compare_heads(
         model, texts.texts, texts.labels, heads=chosen, metric=metric, folds=folds, repeats=repeats, seed=seed
     )

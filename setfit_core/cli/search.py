@@ -64,7 +64,7 @@ def search(
     from setfit_core.cli.models import new_model
 
     announce(chosen, texts.texts)
-    model = new_model(body, head=None, head_params={}, multi_label=multi_label, seed=seed)
+    model = new_model(body, head="auto", head_params={}, multi_label=multi_label, seed=seed)  # none is needed
     found = search_heads(
         model,
         texts.texts,
