@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from setfit_core.choosing.candidates import Candidate, Heads, one_line, read_can
 from setfit_core.choosing.comparison import METRIC_NAMES, METRICS, Comparison, Estimate, HeadRow, Metric
 from setfit_core.choosing.folds import Fold, check_division, folds_a_repeat, make_folds
 from setfit_core.choosing.out_of_fold import FoldResult, cross_fit, embeddings_for, trained_head
-from setfit_core.choosing.task import Task, make_task
+from setfit_core.choosing.task import EmbeddingModel, Task, make_task
 from setfit_core.errors import ArgumentError, PersistenceError
 from setfit_core.evaluation.reliability import calibration_error
 from setfit_core.evaluation.scores import Scores, score
@@ -30,9 +30,6 @@ from setfit_core.persistence.head import write_head
 from setfit_core.registry.loading import PASSED_THROUGH
 from setfit_core.values import one_of
 
-if TYPE_CHECKING:
-    from setfit_core.model import SetFitModel
-
 FOLDS: Final = 5
 #: Eight texts a class give a fold of five one or two tests a class; three divisions make a few dozen of them.
 REPEATS: Final = 3
@@ -43,7 +40,7 @@ _PREDICTIONS: Final = 1000
 
 
 def compare_heads(
-    model_or_embeddings: SetFitModel | Any,
+    model_or_embeddings: EmbeddingModel | Any,
     texts: Sequence[str] | None,
     labels: Sequence[Any],
     heads: Heads | None = None,

@@ -17,7 +17,7 @@ from setfit_core.choosing.comparison import METRICS, Estimate, Metric
 from setfit_core.choosing.folds import Fold, check_division, folds_a_repeat, make_folds
 from setfit_core.choosing.found import HeadSearch, SearchTrial
 from setfit_core.choosing.out_of_fold import FoldResult, cross_fit
-from setfit_core.choosing.task import Task, make_task
+from setfit_core.choosing.task import EmbeddingModel, Task, make_task
 from setfit_core.errors import ArgumentError, HeadError, SetFitError
 from setfit_core.evaluation.scores import log_loss
 from setfit_core.heads.construction import HeadRecipe
@@ -31,11 +31,9 @@ from setfit_core.values import is_number, one_of, positive_integer
 if TYPE_CHECKING:
     import optuna
 
-    from setfit_core.model import SetFitModel
-
 
 def search_heads(
-    model_or_embeddings: SetFitModel | Any,
+    model_or_embeddings: EmbeddingModel | Any,
     texts: Sequence[str] | None,
     labels: Sequence[Any],
     heads: Heads | None = None,

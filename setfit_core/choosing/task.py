@@ -4,22 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
+from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from setfit_core.data import check_texts, read_examples
+from setfit_core.embedding.cache import EmbeddingCache
+from setfit_core.embedding.precision import Precision
 from setfit_core.errors import ArgumentError, InputError
 from setfit_core.heads.construction import HeadRecipe
 from setfit_core.heads.held import HeldHead
 from setfit_core.heads.inputs import FrozenInputs
 from setfit_core.heads.multilabel import STRATEGIES, multi_label_head
 from setfit_core.heads.weights import FloatArray
-from setfit_core.labels import IntArray, LabelCodec, label_rows, learn_labels
+from setfit_core.labels import IntArray, Label, LabelCodec, label_rows, learn_labels
 
-if TYPE_CHECKING:
-    from setfit_core.model import SetFitModel
+
+class EmbeddingModel(Protocol):
+    """What choosing among heads asks of a model, such as `setfit_core.SetFitModel`."""
+
+    encode: Any
+
+    @property
+    def model_body(self) -> SentenceTransformer:
+        """What embeds texts."""
+
+    @property
+    def labels(self) -> list[Label] | None:
+        """The labels, if they are named or learnt."""
+
+    @property
+    def multi_target_strategy(self) -> str | None:
+        """How several labels a text are predicted."""
+
+    @property
+    def normalize_embeddings(self) -> bool:
+        """Whether embeddings are scaled to length 1."""
+
+    @property
+    def precision(self) -> Precision:
+        """What the body computes in."""
+
+    @property
+    def embedding_cache(self) -> EmbeddingCache | None:
+        """Where embeddings are kept."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +111,7 @@ class Task:
 
 
 def make_task(
-    model_or_embeddings: SetFitModel | Any,
+    model_or_embeddings: EmbeddingModel | Any,
     texts: Sequence[str] | None,
     labels: Sequence[Any],
     multi_target_strategy: str | None = None,
@@ -107,7 +137,7 @@ def make_task(
             texts = read_examples((check_texts(texts), labels)).texts
         codec, targets = learn_labels(labels, multi_label=multi_target_strategy is not None)
         return Task(FrozenInputs.of_embeddings(embeddings), codec, targets, multi_target_strategy, texts)
-    model: SetFitModel = model_or_embeddings
+    model: EmbeddingModel = model_or_embeddings
     strategy = model.multi_target_strategy
     if multi_target_strategy not in (None, strategy):
         msg = f"multi_target_strategy is {multi_target_strategy!r}, but the model has {strategy!r}. Leave it out."
