@@ -30,13 +30,13 @@ import torch
 
 from benchmarks.samples import prepare_job
 from setfit_core import SetFitModel, list_heads
-from setfit_core.choosing.compare import default_training
 from setfit_core.choosing.out_of_fold import embeddings_for, trained_head
 from setfit_core.choosing.task import Task, make_task
 from setfit_core.evaluation.scores import Scores, score
 from setfit_core.heads.adapters import adapter_for
 from setfit_core.heads.construction import head_recipe
 from setfit_core.heads.held import HeldHead
+from setfit_core.heads.settings import HeadTraining
 
 torch.set_num_threads(1)
 
@@ -65,7 +65,7 @@ def tasks(model: SetFitModel, data: Path, dataset: str, per_class: int, seed: in
 
 def trained(head: str, task: Task) -> HeldHead:
     recipe = head_recipe(head)
-    return trained_head(task, lambda: task.build(recipe, 0), default_training(0))
+    return trained_head(task, lambda: task.build(recipe, 0), HeadTraining(seed=0))
 
 
 def measured(head: str, dataset: str, per_class: int, train: Task, test: Task) -> Run:

@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from setfit_core.choosing.compare import default_training
 from setfit_core.choosing.out_of_fold import out_of_fold_probabilities
 from setfit_core.choosing.task import Task
 from setfit_core.data import check_texts, read_examples
@@ -19,6 +18,7 @@ from setfit_core.evaluation.calibration import METHODS, Calibration, fit_calibra
 from setfit_core.heads.held import HeadSetting, HeldHead
 from setfit_core.heads.inputs import FrozenInputs
 from setfit_core.heads.outputs import head_name
+from setfit_core.heads.settings import HeadTraining
 from setfit_core.labels import IntArray, LabelCodec
 from setfit_core.prediction import Prediction
 from setfit_core.values import is_integer, one_of
@@ -93,7 +93,7 @@ def _out_of_fold(
     # The copies are trained on class ids, whatever the classes of a head that was fitted elsewhere are called.
     task = Task(inputs, replace(codec, head_classes=None), expected, setting.multi_target_strategy, texts)
     build = _copies(prediction.held, task, setting.random_state)
-    return out_of_fold_probabilities(task, build, default_training(seed), folds=folds, seed=seed)
+    return out_of_fold_probabilities(task, build, HeadTraining(seed=seed), folds=folds, seed=seed)
 
 
 def _copies(held: HeldHead, task: Task, random_state: int | None) -> Callable[[], HeldHead]:

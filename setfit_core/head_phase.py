@@ -124,5 +124,5 @@ def plan_head_phase(
     examples = read_examples((check_texts(texts), labels), what="training data")
     codec, targets = labelling.learn(examples.labels)
     weights = text_weights(codec, targets, class_weight=class_weight, sample_weight=sample_weight)
-    sized = setting.sized(held, codec, examples.texts, targets, normalize=normalize)
+    sized = setting.sized(held, codec, examples.texts, targets, normalize=normalize, weights=weights)
     return HeadPhase(setting.body, normalize, precision, cache, sized, examples.texts, codec, targets, weights)

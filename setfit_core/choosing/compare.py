@@ -89,6 +89,7 @@ def compare_heads(
     """
     one_of("metric", metric, METRICS)
     check_division(folds, repeats, seed)
+    training = checked_training(training, seed)
     candidates = read_candidates(heads)
     names = [candidate.name for candidate in candidates]
     if incumbent is not None and incumbent not in names:
@@ -96,7 +97,6 @@ def compare_heads(
         raise ArgumentError(msg)
     task = make_task(model_or_embeddings, texts, labels, multi_target_strategy)
     divisions = make_folds(task.targets, folds=folds, repeats=repeats, seed=seed)
-    training = training or default_training(seed)
     tested = [_tested(candidate, task, training, divisions) for candidate in candidates]
     ordered, why = _ranked([entry for entry in tested if entry.scores], metric, divisions, incumbent)
     failed = [entry.row for entry in tested if not entry.scores]
@@ -111,19 +111,18 @@ def compare_heads(
     )
 
 
-def default_training(seed: int) -> HeadTraining:
-    """Return how `SetFitModel.fit` trains a differentiable head by default, without a progress bar."""
-    return HeadTraining(
-        num_epochs=16,
-        batch_size=2,
-        body_learning_rate=1e-5,
-        head_learning_rate=1e-2,
-        end_to_end=False,
-        l2_weight=0.01,
-        max_length=None,
-        show_progress_bar=False,
-        seed=seed,
-    )
+def checked_training(training: Any, seed: int) -> HeadTraining:
+    """Return how differentiable heads are trained: as `SetFitModel.fit` does it by default, if nothing else is given.
+
+    Raises:
+        ArgumentError: If it is no `HeadTraining`.
+    """
+    if training is None:
+        return HeadTraining(seed=seed)
+    if not isinstance(training, HeadTraining):
+        msg = f"training is a {type(training).__name__}. Give a setfit_core.heads.settings.HeadTraining, or None."
+        raise ArgumentError(msg)
+    return training
 
 
 def fold_scores(task: Task, results: Sequence[FoldResult]) -> list[Scores]:
@@ -255,7 +254,9 @@ def _ranked(
     if kept is not None and kept is not ordered[0] and _is_level(kept, leader, metric, folds, INCUMBENT_ERRORS):
         ordered = [kept, *(entry for entry in ordered if entry is not kept)]
         reason = (
-            f"is the incumbent, and no head has a better {name} by more than {INCUMBENT_ERRORS} standard errors: "
+            f"is the incumbent and has the highest {name} ({_figure(kept, metric)})"
+            if kept is leader
+            else f"is the incumbent, and no head has a better {name} by more than {INCUMBENT_ERRORS} standard errors: "
             f"{_figure(kept, metric)} against {_figure(leader, metric)} of {leader.row.name}"
         )
     return ordered, f"{ordered[0].row.name} was chosen: it {reason}."
@@ -289,6 +290,8 @@ def _by_share(
 
 def _is_level(entry: _Tested, leader: _Tested, metric: Metric, folds: Sequence[Fold], errors: int = 1) -> bool:
     """Tell whether the mean difference of two heads by fold is no larger than some corrected standard errors."""
+    if len(folds) < 2:
+        return True
     differences = leader.by_fold(metric) - entry.by_fold(metric)  # NaN for the log loss of a head without probabilities
     overlap = np.mean([len(fold.test) / len(fold.train) for fold in folds])
     standard_error = math.sqrt((1 / len(folds) + overlap) * differences.var(ddof=1))

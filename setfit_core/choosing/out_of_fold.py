@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from setfit_core.choosing.folds import Fold, make_folds
 from setfit_core.choosing.task import Task
-from setfit_core.errors import NoProbabilitiesError
+from setfit_core.errors import InputError, NoProbabilitiesError
 from setfit_core.heads.adapters import adapter_for, to_array
 from setfit_core.heads.fitting import fit_head
 from setfit_core.heads.held import HeldHead
@@ -39,8 +39,11 @@ def trained_head(task: Task, build: Callable[[], HeldHead], training: HeadTraini
 
     Raises:
         HeadError: If it can't be built or trained.
+        InputError: If no text has a weight above 0.
     """
     held = build()
+    if task.weights is not None and not task.weights.any():
+        raise InputError("All texts that a head is to be trained on have the weight 0. Give more of them a weight.")
     fit_head(held.head, task.inputs, task.targets, training, weights=task.weights, texts=task.texts)
     return held
 

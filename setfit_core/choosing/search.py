@@ -12,7 +12,7 @@ from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from setfit_core.choosing.candidates import Candidate, Heads, one_line, read_candidates
-from setfit_core.choosing.compare import FOLDS, REPEATS, default_training, fold_scores
+from setfit_core.choosing.compare import FOLDS, REPEATS, checked_training, fold_scores
 from setfit_core.choosing.comparison import METRICS, Estimate, Metric
 from setfit_core.choosing.folds import Fold, check_division, folds_a_repeat, make_folds
 from setfit_core.choosing.found import HeadSearch, SearchTrial
@@ -83,6 +83,7 @@ def search_heads(
         HeadParameterError: If a head doesn't take a parameter of `spaces`.
     """
     _optuna()
+    training = checked_training(training, seed)
     searched = searched_heads(heads, spaces)
     check_search(searched, n_trials, timeout, metric)
     check_division(folds, repeats, seed)
@@ -92,7 +93,7 @@ def search_heads(
         task,
         searched,
         lambda _: divisions,
-        training or default_training(seed),
+        training,
         n_trials=n_trials,
         timeout=timeout,
         seed=seed,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
@@ -25,15 +26,13 @@ from setfit_core.labels import IntArray, Label, LabelCodec, label_rows, learn_la
 class EmbeddingModel(Protocol):
     """What choosing among heads asks of a model, such as `setfit_core.SetFitModel`."""
 
-    encode: Any
-
     @property
     def model_body(self) -> SentenceTransformer:
         """What embeds texts."""
 
     @property
-    def labels(self) -> list[Label] | None:
-        """The labels, if they are named or learnt."""
+    def named_labels(self) -> list[Label] | None:
+        """The labels that the user named; None if the training data name them."""
 
     @property
     def multi_target_strategy(self) -> str | None:
@@ -94,9 +93,11 @@ class Task:
         return HeldHead(head, recipe, built_with).placed(device)
 
     def part(self, rows: IntArray) -> Task:
-        """Return some of the texts; their weights are 1 on average again."""
+        """Return some of the texts; their weights are 1 on average again, unless all are 0."""
         inputs, places = self.inputs, rows.tolist()
         weights = None if self.weights is None else self.weights[rows]
+        if weights is not None and weights.any():
+            weights = weights / weights.mean()
         return Task(
             FrozenInputs(
                 inputs.embeddings[torch.from_numpy(rows).to(inputs.embeddings.device)],
@@ -106,7 +107,7 @@ class Task:
             self.targets[rows],
             self.strategy,
             None if self.texts is None else [self.texts[row] for row in places],
-            None if weights is None else weights / weights.mean(),
+            weights,
         )
 
 
@@ -128,7 +129,7 @@ def make_task(
         InputError: If texts, embeddings or labels can't be used.
         ArgumentError: If `multi_target_strategy` has no meaning.
     """
-    if not hasattr(model_or_embeddings, "encode"):
+    if not hasattr(model_or_embeddings, "model_body"):
         if multi_target_strategy is not None and multi_target_strategy not in STRATEGIES:
             msg = f"multi_target_strategy is {multi_target_strategy!r}. It is one of {', '.join(STRATEGIES)}, or None."
             raise ArgumentError(msg)
@@ -146,7 +147,7 @@ def make_task(
         msg = "There are no texts. Pass the texts that the model is to embed; only embeddings go without."
         raise InputError(msg)
     examples = read_examples((check_texts(texts), labels))
-    codec, targets = learn_labels(examples.labels, names=model.labels, multi_label=strategy is not None)
+    codec, targets = learn_labels(examples.labels, names=model.named_labels, multi_label=strategy is not None)
     inputs = FrozenInputs.of_texts(
         model.model_body,
         examples.texts,
@@ -158,14 +159,20 @@ def make_task(
 
 
 def _checked_embeddings(embeddings: Any, rows: int) -> Tensor:
-    try:
-        tensor = torch.as_tensor(embeddings).detach()
-    except (TypeError, ValueError, RuntimeError) as error:
-        msg = (
-            f"The embeddings are of the type {type(embeddings).__name__}, which is no array of numbers: {error}. Pass "
-            "a model, or an array or tensor of shape [n, embedding_size]."
-        )
-        raise InputError(msg) from error
+    if isinstance(embeddings, Tensor):
+        tensor = embeddings.detach()
+    else:
+        try:
+            array = np.array(embeddings)  # a copy, which torch can take whatever the order of its bytes
+        except (TypeError, ValueError, RuntimeError):
+            array = np.array(None)
+        if array.dtype.kind not in "fiub":
+            msg = (
+                f"The embeddings are of the type {type(embeddings).__name__}, which is no array of numbers. Pass a "
+                "SetFitModel, or an array or tensor of shape [n, embedding_size]."
+            )
+            raise InputError(msg)
+        tensor = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
     if tensor.ndim != 2 or not tensor.shape[1]:
         msg = f"The embeddings have the shape {list(tensor.shape)}. Pass one row a text, [n, embedding_size]."
         raise InputError(msg)

@@ -141,7 +141,7 @@ def fit_calibration(method: str, expected: IntArray, probabilities: npt.NDArray[
         expected: Class ids `[n]`, or 0/1 indicators `[n, num_classes]`. For `"isotonic"`, each class has to be there.
         probabilities: What the head predicts, `[n, num_classes]`.
     """
-    probabilities = np.asarray(probabilities, dtype=np.float64)
+    probabilities = np.clip(np.asarray(probabilities, dtype=np.float64), 0, 1)  # the contract allows for rounding
     targets = expected if expected.ndim == 2 else np.eye(probabilities.shape[1])[expected]
     if method == "temperature":
         return _fit_temperature(targets, probabilities, multi_label=expected.ndim == 2)

@@ -40,14 +40,25 @@ def score(expected: IntArray, predicted: IntArray, probabilities: npt.NDArray[An
         predicted: The predicted ones, of the same shape.
         probabilities: `[n, num_classes]`, a column a class id; None if the head gives none.
     """
-    from sklearn.metrics import accuracy_score, f1_score  # 1 s of import that prediction spares
+    from sklearn.metrics import accuracy_score  # 1 s of import that prediction spares
 
     return Scores(
         accuracy=float(accuracy_score(expected, predicted)),
-        macro_f1=float(f1_score(expected, predicted, average="macro", zero_division=0)),
+        macro_f1=_macro_f1(expected, predicted),
         log_loss=None if probabilities is None else log_loss(expected, probabilities),
         calibration_error=None if probabilities is None else calibration_error(expected, probabilities),
     )
+
+
+def _macro_f1(expected: IntArray, predicted: IntArray) -> float:
+    from sklearn.metrics import f1_score
+
+    if expected.ndim == 1:
+        return float(f1_score(expected, predicted, average="macro", zero_division=0))
+    seen = np.flatnonzero(expected.any(axis=0) | predicted.any(axis=0))
+    if not seen.size:
+        return 1.0  # there was nothing to find, and nothing was found
+    return float(f1_score(expected, predicted, labels=seen, average="macro", zero_division=0))
 
 
 def log_loss(expected: IntArray, probabilities: npt.NDArray[Any]) -> float:

@@ -10,6 +10,8 @@ from setfit_core.errors import UnfittedHeadError
 #: The name that stands for it, wherever a head is named.
 AUTO: Final = "auto"
 
+_METRICS: Final = ("accuracy", "macro_f1", "log_loss")
+
 
 class AutoHead:
     """Stands where the head will be, until a model chooses one from its training texts.
@@ -17,11 +19,18 @@ class AutoHead:
     Args:
         heads: The heads to choose from, as `setfit_core.compare_heads` takes them; None for all that are installed.
         metric: What they are compared by: `"accuracy"`, `"macro_f1"` or `"log_loss"`.
+
+    Raises:
+        ValueError: If one of them has no meaning.
     """
 
     setfit_head: ClassVar[Mapping[str, Any]] = {"api": 1, "multi_label": True}
 
     def __init__(self, heads: Any = None, metric: Literal["accuracy", "macro_f1", "log_loss"] = "accuracy") -> None:
+        if metric not in _METRICS:
+            raise ValueError(f"metric is {metric!r}. It is one of {', '.join(map(repr, _METRICS))}.")
+        if isinstance(heads, str):
+            raise ValueError(f"heads is {heads!r}. Give a list of heads, such as [{heads!r}].")  # noqa: TRY004  # as above
         self.heads = heads
         self.metric = metric
 

@@ -17,6 +17,7 @@ from setfit_core.heads.construction import HeadRecipe, builds_head, head_recipe
 from setfit_core.heads.inputs import FrozenInputs
 from setfit_core.heads.module_fitting import count_outputs, rehearse_differentiable_head
 from setfit_core.heads.multilabel import multi_label_head
+from setfit_core.heads.weights import FloatArray
 from setfit_core.labels import IntArray, LabelCodec
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,14 @@ class HeadSetting:
         return HeldHead(head, recipe, built_with).placed(self.body.device)
 
     def sized(
-        self, held: HeldHead, codec: LabelCodec, texts: Sequence[str], targets: IntArray, *, normalize: bool
+        self,
+        held: HeldHead,
+        codec: LabelCodec,
+        texts: Sequence[str],
+        targets: IntArray,
+        *,
+        normalize: bool,
+        weights: FloatArray | None,
     ) -> HeldHead:
         """Return a head with an output for each class: this one, or one built anew if its size was left open.
 
@@ -111,6 +119,7 @@ class HeadSetting:
             texts: The training texts, some of which the head is tried on.
             targets: Their class ids.
             normalize: Whether embeddings are scaled to length 1.
+            weights: How much each text counts, floats `[n]`; None for all alike.
 
         Raises:
             TooFewOutputsError: If the size was set and is too small.
@@ -128,5 +137,5 @@ class HeadSetting:
             held = self.build(recipe, wanted)
             held.head.requires_grad_(trainable)
             outputs = count_outputs(held.head, inputs)
-        rehearse_differentiable_head(held.head, inputs, codec, targets, outputs=outputs)
+        rehearse_differentiable_head(held.head, inputs, codec, targets, outputs=outputs, weights=weights)
         return held

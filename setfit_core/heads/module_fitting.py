@@ -54,7 +54,13 @@ def count_outputs(head: nn.Module, inputs: HeadInputs) -> int:
 
 
 def rehearse_differentiable_head(
-    head: nn.Module, inputs: HeadInputs, codec: LabelCodec, targets: IntArray, *, outputs: int
+    head: nn.Module,
+    inputs: HeadInputs,
+    codec: LabelCodec,
+    targets: IntArray,
+    *,
+    outputs: int,
+    weights: FloatArray | None = None,
 ) -> None:
     """Take one training step with a copy of a head, and predict with it.
 
@@ -64,6 +70,7 @@ def rehearse_differentiable_head(
         codec: The labels that the head is to learn.
         targets: Their class ids.
         outputs: How many outputs the head has (`count_outputs`).
+        weights: How much each text counts, as in `fit_differentiable_head`.
 
     Raises:
         TooFewOutputsError: If there are fewer outputs than classes.
@@ -90,9 +97,11 @@ def rehearse_differentiable_head(
             features = inputs.batch(rows, twin)
             logits = _logits(twin, features, len(rows))
             step = "the loss of get_loss_fn"
-            loss = twin.get_loss_fn()(logits, _loss_targets(targets[rows], logits.shape[1], logits))
+            loss = _objective(twin, weights)(
+                logits, _loss_targets(targets[rows], logits.shape[1], logits), torch.tensor(rows)
+            )
             if any(True for _ in twin.parameters()):
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation there
             step = "predict"
             adapter_for(twin.eval()).class_ids(features[EMBEDDING].detach(), codec)
     except SetFitError:
@@ -172,6 +181,7 @@ def _objective(head: nn.Module, weights: FloatArray | None) -> Objective:
     loss_fn = head.get_loss_fn()  # type: ignore[operator]  # the contract asks for this method
     if weights is None or not takes_sample_weight(head):
         return lambda logits, targets, _: loss_fn(logits, targets)
+    loss_fn = copy.copy(loss_fn)  # the head may keep its own
     loss_fn.reduction = "none"
     each_weight = torch.from_numpy(weights)
 

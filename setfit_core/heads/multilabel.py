@@ -58,8 +58,11 @@ def weighs(head: Any) -> bool:
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 
-    wrapper = isinstance(head, OneVsRestClassifier | ClassifierChain | MultiOutputClassifier)
-    return takes_sample_weight(_wrapped(head) if wrapper else head)
+    if isinstance(head, MultiOutputClassifier):
+        return takes_sample_weight(head.estimator)
+    if isinstance(head, OneVsRestClassifier | ClassifierChain):
+        return takes_sample_weight(_wrapped(head)) and _can_be_asked_for_weights(_wrapped(head))
+    return takes_sample_weight(head)
 
 
 def fit_weighted(head: Any, embeddings: npt.NDArray[Any], labels: Any, weights: FloatArray, **keywords: Any) -> None:
@@ -88,6 +91,16 @@ def fit_weighted(head: Any, embeddings: npt.NDArray[Any], labels: Any, weights: 
         finally:
             for estimator in (wrapped, *getattr(head, "estimators_", ())):
                 vars(estimator).pop("_metadata_request", None)
+
+
+def _can_be_asked_for_weights(estimator: Any) -> bool:
+    """Tell whether a request for weights can be put on an estimator; those that pass them on themselves take none."""
+    from sklearn.utils.metadata_routing import MetadataRequest
+
+    try:
+        return isinstance(estimator.get_metadata_routing(), MetadataRequest)
+    except (AttributeError, NotImplementedError):
+        return False
 
 
 def _wrapped(wrapper: Any) -> Any:

@@ -26,15 +26,15 @@ class HeadTraining:
         ArgumentError: If a value has no meaning.
     """
 
-    num_epochs: int
-    batch_size: int
-    body_learning_rate: float
-    head_learning_rate: float
-    end_to_end: bool
-    l2_weight: float
-    max_length: int | None
-    show_progress_bar: bool
-    seed: int
+    num_epochs: int = 16
+    batch_size: int = 2
+    body_learning_rate: float = 1e-5
+    head_learning_rate: float = 1e-2
+    end_to_end: bool = False
+    l2_weight: float = 0.01
+    max_length: int | None = None
+    show_progress_bar: bool = False
+    seed: int = 42
 
     def __post_init__(self) -> None:
         count("num_epochs", self.num_epochs)

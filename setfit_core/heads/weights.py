@@ -12,12 +12,14 @@ from torch import nn
 
 from setfit_core.conformance import declared_capabilities
 from setfit_core.errors import ArgumentError, LabelError
-from setfit_core.labels import IntArray, Label, LabelCodec, is_column
+from setfit_core.labels import IntArray, Label, LabelCodec, label_rows
 from setfit_core.values import is_number
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 ClassWeight: TypeAlias = Literal["balanced"] | Mapping[Any, float]
 
+#: Weights beyond this are mistakes, and their sums would leave the range of floats.
+MOST_WEIGHT: Final = 1e30
 #: What torch's losses and those made like them can be told to do instead of averaging.
 _REDUCTIONS: Final = ("none", "mean", "sum")
 
@@ -36,8 +38,8 @@ def checked_class_weight(class_weight: Any) -> ClassWeight | None:
         msg = f"class_weight is {class_weight!r}. Give 'balanced', a mapping such as {{'spam': 5.0}}, or None."
         raise ArgumentError(msg)
     for label, weight in class_weight.items():
-        if not is_number(weight) or not 0 < weight < float("inf"):
-            msg = f"class_weight has {weight!r} for {label!r}. Give a number above 0."
+        if not is_number(weight) or not 0 < weight < MOST_WEIGHT:
+            msg = f"class_weight has {weight!r} for {label!r}. Give a number above 0 (and below {MOST_WEIGHT:g})."
             raise ArgumentError(msg)
     return dict(class_weight)
 
@@ -51,13 +53,13 @@ def checked_sample_weight(sample_weight: Any) -> FloatArray | None:
     if sample_weight is None:
         return None
     try:
-        weights = np.asarray(list(sample_weight) if is_column(sample_weight) else sample_weight, dtype=np.float64)
-    except (TypeError, ValueError):
-        weights = np.zeros((), dtype=np.float64)
-    if weights.ndim != 1 or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        weights = np.array([float(weight) for weight in label_rows(sample_weight)])
+    except (TypeError, ValueError, OverflowError):
+        weights = np.zeros(0)
+    if not ((weights >= 0) & (weights < MOST_WEIGHT)).all() or not weights.any():
         msg = (
-            "sample_weight is no list of weights. Give a number of 0 or more for each training text, not all of them "
-            "0, or the name of the column that has them."
+            "sample_weight is no list of weights. Give a number of 0 or more for each training text (and below "
+            f"{MOST_WEIGHT:g}), not all of them 0."
         )
         raise ArgumentError(msg)
     return weights

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from setfit_core.embedding.cache import EmbeddingCache, checked_cache
 from setfit_core.embedding.precision import Precision, checked_precision
-from setfit_core.errors import ArgumentError
+from setfit_core.errors import ArgumentError, UnsavableHeadError
+from setfit_core.heads.auto import AutoHead
 from setfit_core.heads.construction import head_recipe
 from setfit_core.model.parts import DEFAULT_HEAD, check_card
 from setfit_core.model.trainable import TrainableModel
@@ -205,6 +206,9 @@ class SetFitModel(TrainableModel):
         return write_saved_model(save_directory, self._parts(self.card_facts), setfit_compatible=setfit_compatible)
 
     def _parts(self, facts: CardFacts) -> SavedModel:
+        if isinstance(self.model_head, AutoHead):
+            msg = "No head has been chosen yet, so there is none to save. Train the model, or call choose_head first."
+            raise UnsavableHeadError(msg)
         labelling = copy.copy(self._labelling)
         labelling.codec = labelling.codec or self._adopted_codec()
         strategy, normalize = self.multi_target_strategy, self.normalize_embeddings

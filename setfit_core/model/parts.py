@@ -116,12 +116,17 @@ class ModelParts:
         self._replace_head(self._taken(head, None))
 
     def build_head(self, recipe: HeadRecipe) -> None:
-        """Put an untrained head into the place of the model's, built as a recipe says.
+        """Put an untrained head into the place of the model's, built as a recipe says; a frozen one stays frozen.
 
         Raises:
             HeadError: If it can't be built.
         """
+        frozen = isinstance(self.model_head, nn.Module) and not any(
+            parameter.requires_grad for parameter in self.model_head.parameters()
+        )
         self._replace_head(self._setting.build(recipe, self._num_named()))
+        if frozen:
+            self.freeze("head")
 
     def _replace_head(self, held: HeldHead) -> None:
         self._held = held
@@ -153,6 +158,12 @@ class ModelParts:
     @labels.setter
     def labels(self, labels: Sequence[Any] | None) -> None:
         self._labelling.rename(labels)
+
+    @property
+    def named_labels(self) -> list[Label] | None:
+        """The labels as far as the user named them; None if they are learnt from the training data."""
+        names = self._labelling.names
+        return None if names is None else list(names)
 
     @property
     def id2label(self) -> dict[int, Label]:

@@ -86,7 +86,7 @@ class PredictingModel(ModelParts):
         codec = self._fitted_codec()
         texts = [inputs] if isinstance(inputs, str) else inputs
         if none_label is not None:
-            self._check_none_label(use_labels=use_labels)
+            self._check_none_label(none_label, use_labels=use_labels)
         prediction = self._prediction()
         embeddings = prediction.embeddings(
             texts, batch_size=batch_size, show_progress_bar=show_progress_bar, codec=codec
@@ -102,7 +102,10 @@ class PredictingModel(ModelParts):
             return self._converted(predicted, single=single, as_numpy=as_numpy)
         if single:
             return predicted[0]
-        return np.asarray(predicted) if as_numpy and not codec.multi_label else predicted
+        if not as_numpy or codec.multi_label:
+            return predicted
+        # Numbers beside a label for none that is a string would become strings.
+        return np.array(predicted, dtype=None if len(set(map(type, predicted))) < 2 else object)
 
     def predict_proba(
         self,
@@ -140,7 +143,9 @@ class PredictingModel(ModelParts):
 
     __call__ = predict
 
-    def _check_none_label(self, *, use_labels: bool) -> None:
+    def _check_none_label(self, none_label: Any, *, use_labels: bool) -> None:
+        if not isinstance(none_label, str | bool | int | float):
+            raise ArgumentError(f"none_label is {none_label!r}. Give a label: a string, a number or a boolean.")
         if not use_labels:
             msg = "none_label is a label, and use_labels=False asks for places in model.labels. Leave one of them out."
             raise ArgumentError(msg)

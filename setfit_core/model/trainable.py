@@ -99,9 +99,10 @@ class TrainableModel(PredictingModel):
             show_progress_bar=show_progress_bar,
             seed=seed,
         )
+        phase = self._head_phase(x_train, y_train, class_weight, sample_weight)
         if isinstance(self.model_head, AutoHead):
             self.choose_head(x_train, y_train, seed=seed, show_progress_bar=show_progress_bar)
-        phase = self._head_phase(x_train, y_train, class_weight, sample_weight)
+            phase = self._head_phase(x_train, y_train, class_weight, sample_weight)
         phase.run(training)
         self._held, self._labelling.codec, self.calibration = phase.held, phase.codec, None
         columns = phase.codec.expand_class_ids(phase.targets)
@@ -158,7 +159,8 @@ class TrainableModel(PredictingModel):
 
         With `head="auto"`, training does this by itself, before the body is tuned. A tuned body has seen the texts, and
         on its embeddings of them all heads look alike. Among the heads, `logistic` stays unless another is better by
-        more than two standard errors: a few texts often mistake luck for quality.
+        more than two standard errors: a few texts often mistake luck for quality. Weights of classes and texts don't
+        count in the comparison.
 
         Args:
             texts: The training texts.

@@ -74,8 +74,9 @@ class TrainingArguments:
         margin: By how much a batch triplet loss wants the negative to be farther away than the positive.
         end_to_end: Whether the head phase trains the body along with the head.
         class_weight: How much the texts of a label count in the head phase: `"balanced"` for the same sum of weights in
-            each label, or a mapping from labels to weights (1 for those it leaves out). A head that can't use weights
-            says in the log that it ignores them. The embedding phase balances its batches by itself.
+            each label, or a mapping from labels to weights (1 for those it leaves out). A text with several labels has
+            the mean of their weights. A head that can't use weights says in the log that it ignores them. The embedding
+            phase balances its batches by itself.
         sample_weight: How much each training text counts in the head phase, times the weight of its label: a number of
             0 or more for each, in the order of the data.
         precision: In which precision the embedding phase multiplies matrices: `"float32"`, `"bfloat16"`, or `"auto"`

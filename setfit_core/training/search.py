@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from setfit_core.choosing.folds import Fold, make_folds
 from setfit_core.choosing.found import HeadSearch
@@ -23,6 +23,17 @@ from setfit_core.training.arguments import TrainingArguments
 from setfit_core.training.embedding_phase import Targeted, train_body
 from setfit_core.training.objective import make_objective
 
+#: What may be searched for: a pair of the two phases, whose first value counts, or an argument of the embedding phase.
+_BODY_PAIRS: Final = ("batch_size", "body_learning_rate", "num_epochs")
+_BODY_ARGUMENTS: Final = (
+    "gradient_accumulation_steps",
+    "margin",
+    "max_steps",
+    "num_iterations",
+    "samples_per_label",
+    "sampling_strategy",
+    "warmup_proportion",
+)
 #: Of an embedding phase that is gone after its fold, nothing is written, reported or shown.
 _SILENT: Mapping[str, Any] = {
     "eval_strategy": "no",
@@ -53,7 +64,7 @@ def body_space_of(space: Any, args: TrainingArguments) -> SearchSpace:
     """Return the arguments of the body's training that are to be searched for.
 
     Raises:
-        ArgumentError: If one of them is none of `TrainingArguments`, or can't have a value of its space.
+        ArgumentError: If one of them is none that the embedding phase alone reads, or can't have a value of its space.
     """
     try:
         checked = checked_search_space({} if space is None else space)
@@ -61,14 +72,26 @@ def body_space_of(space: Any, args: TrainingArguments) -> SearchSpace:
         msg = f"The search space of the training arguments {error}."
         raise ArgumentError(msg) from error
     for name, domain in checked.items():
+        if name not in (*_BODY_PAIRS, *_BODY_ARGUMENTS):
+            known = ", ".join(sorted((*_BODY_PAIRS, *_BODY_ARGUMENTS)))
+            msg = f"arguments has {name!r}, which the embedding phase alone doesn't read. It may have: {known}."
+            raise ArgumentError(msg)
         for value in domain.extremes:
-            args.update({name: value})
+            with_body_arguments(args, {name: value})
     return checked
+
+
+def with_body_arguments(args: TrainingArguments, arguments: Mapping[str, Any]) -> TrainingArguments:
+    """Return training arguments with some changed for the embedding phase; the head phase keeps its own."""
+    pairs = {name: (arguments[name], getattr(args, name)[1]) for name in arguments if name in _BODY_PAIRS}
+    return args.update({**arguments, **pairs})
 
 
 @dataclass
 class TunedFolds:
-    """Folds with a body of their own each, tuned on the fold's training texts; tuned once for the same arguments.
+    """Folds with a body of their own each, tuned on the fold's training texts.
+
+    Those of the given arguments are kept, and those of the last others: each fold holds on to a body.
 
     Attributes:
         model: The model whose body is copied and tuned.
@@ -89,7 +112,8 @@ class TunedFolds:
         """Return the folds for some arguments in place of those of `args`."""
         key = json.dumps(arguments, sort_keys=True)
         if key not in self._known:
-            args = self.args.update({**arguments, **_SILENT})
+            args = with_body_arguments(self.args, arguments).update(_SILENT)
+            self._known = {given: folds for given, folds in self._known.items() if given == "{}"}
             self._known[key] = [replace(fold, inputs=self._inputs(fold, args)) for fold in self.folds]
         return self._known[key]
 
@@ -119,16 +143,20 @@ def search_tuned(
 ) -> HeadSearch:
     """Search among heads, each fold with a body of its own; see `Trainer.hyperparameter_search`."""
     check_search(searched, n_trials, timeout, metric)
+    frozen = not any(parameter.requires_grad for parameter in model.model_body.parameters())
+    if frozen and body_space:
+        msg = "arguments are those of the body's training, and the body is frozen. Leave them out, or unfreeze it."
+        raise ArgumentError(msg)
     task = make_task(model, examples.texts, examples.labels)
     weights = text_weights(task.codec, task.targets, class_weight=args.class_weight, sample_weight=args.sample_weight)
     task = replace(task, weights=weights)
     divided = make_folds(task.targets, folds=folds, repeats=repeats, seed=args.seed)
-    frozen = not any(parameter.requires_grad for parameter in model.model_body.parameters())
+    trains = args.embedding_num_epochs > 0 or args.max_steps != -1 or body_space
     tuned: Callable[[Mapping[str, Any]], Sequence[Fold]] = TunedFolds(model, args, examples, task, divided)
     return search_on(
         task,
         searched,
-        (lambda _: divided) if frozen or not (args.embedding_num_epochs or body_space) else tuned,
+        tuned if trains and not frozen else lambda _: divided,
         head_training(args),
         body_space=body_space,
         n_trials=n_trials,

@@ -17,6 +17,7 @@ from setfit_core.choosing.search import searched_heads
 from setfit_core.data import Examples, check_texts, read_examples
 from setfit_core.errors import ArgumentError, InputError
 from setfit_core.heads.auto import AutoHead
+from setfit_core.labels import IntArray, LabelCodec
 from setfit_core.model import SetFitModel
 from setfit_core.model_card import TrainingRecord
 from setfit_core.training.arguments import TrainingArguments
@@ -24,7 +25,7 @@ from setfit_core.training.embedding_phase import EmbeddingWork, Targeted, train_
 from setfit_core.training.metrics import MetricFunction, check_metric, compute_metric
 from setfit_core.training.objective import make_objective
 from setfit_core.training.record import data_source, embedding_arguments, head_arguments, measurements
-from setfit_core.training.search import body_space_of, search_tuned
+from setfit_core.training.search import body_space_of, search_tuned, with_body_arguments
 
 logger = logging.getLogger(__name__)
 
@@ -204,8 +205,8 @@ class Trainer:
             n_trials: How many trials, the first ones with each head as it is given.
             heads: The heads, as in `setfit_core.compare_heads`; None for all that are installed.
             spaces: By the name of a head, the parameters to try instead of those that the head declares.
-            arguments: Which of the `TrainingArguments` to search for, and between which values, such as
-                `{"body_learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}`.
+            arguments: Which of the `TrainingArguments` of the embedding phase to search for, and between which values,
+                such as `{"body_learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}`.
             metric: What is searched for: `"log_loss"`, `"accuracy"` or `"macro_f1"`.
             folds: Into how many folds the training data is divided; fewer if a class has fewer texts.
             repeats: How often it is divided anew.
@@ -242,13 +243,12 @@ class Trainer:
             trial: A trial of `hyperparameter_search`, such as its `best`.
 
         Raises:
-            ArgumentError: If it is a trial whose head couldn't be found.
+            ArgumentError: If it is a trial that failed.
         """
-        if trial.recipe is None:
-            msg = f"There is nothing to apply: the head {trial.head!r} couldn't be found. {trial.error}"
-            raise ArgumentError(msg)
+        if trial.recipe is None or trial.error is not None:
+            raise ArgumentError(f"There is nothing to apply, for the trial of {trial.head!r} failed: {trial.error}")
         self.model.build_head(trial.recipe)
-        self.args = self.args.update(trial.arguments)
+        self.args = with_body_arguments(self.args, trial.arguments)
 
     def evaluate(self, dataset: Any = None, metric_key_prefix: str = "") -> dict[str, Any]:
         """Compute the metric on labelled texts, and note its value for the model's card.
@@ -300,17 +300,12 @@ class Trainer:
         if args.eval_strategy != "no" and evaluation is None:
             msg = f"eval_strategy is {args.eval_strategy!r}, but there is no eval_dataset. Pass one, or use 'no'."
             raise ArgumentError(msg)
+        codec, targets = self._validated(examples, args)
         if isinstance(self.model.model_head, AutoHead):
             self.model.choose_head(
                 examples.texts, examples.labels, seed=args.seed, show_progress_bar=args.show_progress_bar
             )
-        codec, targets = self.model.validate(
-            examples.texts,
-            examples.labels,
-            seed=args.seed,
-            class_weight=args.class_weight,
-            sample_weight=args.sample_weight,
-        )
+            codec, targets = self._validated(examples, args)
         columns = None if evaluation is None else codec.columns(evaluation.labels, number_unknown=True)
         if not any(parameter.requires_grad for parameter in self.model.model_body.parameters()):
             logger.info("The body is frozen: the embedding phase is left out.")
@@ -328,7 +323,17 @@ class Trainer:
         self.log_history, self.embedding_work = train_body(
             self.model.model_body, args, objective, Targeted(examples.texts, targets), held_out, self.callbacks
         )
+        self.model.calibration = None  # it was fitted to what the head made of the old body's embeddings
         self._embedding_phase = embedding_arguments(args, objective)
+
+    def _validated(self, examples: Examples, args: TrainingArguments) -> tuple[LabelCodec, IntArray]:
+        return self.model.validate(
+            examples.texts,
+            examples.labels,
+            seed=args.seed,
+            class_weight=args.class_weight,
+            sample_weight=args.sample_weight,
+        )
 
     @property
     def _record(self) -> TrainingRecord:

@@ -9,14 +9,14 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from setfit_core import SetFitModel
-from setfit_core.choosing.compare import default_training
 from setfit_core.choosing.folds import make_folds
 from setfit_core.choosing.out_of_fold import cross_fit, out_of_fold_probabilities
 from setfit_core.choosing.task import make_task
 from setfit_core.errors import ArgumentError, HeadError, InputError, NoProbabilitiesError
 from setfit_core.heads.construction import head_recipe
+from setfit_core.heads.settings import HeadTraining
 
-TRAINING = default_training(42)
+TRAINING = HeadTraining(seed=42)
 
 
 class Memory:

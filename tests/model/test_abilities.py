@@ -41,6 +41,9 @@ def test_labels_of_any_type_go_with_the_one_for_none(body, texts, ids):
     predicted = model.predict([texts[0], ELSEWHERE[0]], none_label="other")
     assert predicted == [0, "other"]
     assert model.predict([texts[0], ELSEWHERE[0]], none_label=-1, as_numpy=True).tolist() == [0, -1]
+    assert model.predict([texts[0], ELSEWHERE[0]], none_label="other", as_numpy=True).tolist() == [0, "other"]
+    with pytest.raises(ArgumentError, match="Give a label"):
+        model.predict(texts, none_label=["other"])
 
 
 def test_a_head_that_cannot_tell_says_which_can(body, texts, topics):

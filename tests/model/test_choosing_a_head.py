@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from setfit_core import SetFitModel, Trainer, TrainingArguments
-from setfit_core.errors import ArgumentError, HeadError, InputError, UnfittedHeadError
+from setfit_core import SetFitModel, Trainer, TrainingArguments, compare_heads
+from setfit_core.errors import (
+    ArgumentError,
+    HeadError,
+    InputError,
+    LabelError,
+    UnfittedHeadError,
+    UnsavableHeadError,
+)
 
 HEADS = ["linear", "logistic", ("logistic", {"C": 1e-9}), "no.such:Head"]
 QUIET = TrainingArguments(num_epochs=(1, 4), show_progress_bar=False)
@@ -61,7 +68,42 @@ def test_several_labels_a_text(body, texts, topics):
     assert model.head_choice.best.name in ("linear", "logistic")
 
 
+def test_what_keeps_training_from_starting_leaves_the_choice_open(model, texts, topics):
+    with pytest.raises(ArgumentError, match="sample_weight has 1 weights"):
+        model.fit(texts, topics, sample_weight=[1.0])
+    args = QUIET.update({"class_weight": {"sprot": 2.0}})
+    with pytest.raises(LabelError, match="'sprot'"):
+        Trainer(model, args, train_dataset=(texts, topics)).train()
+    assert repr(model.model_head).startswith("AutoHead")
+
+
+def test_logistic_stays_unless_another_is_clearly_better(body, texts, topics):
+    heads = ["logistic", "linear", "prototype"]
+    model = SetFitModel(body, "auto", head_params={"heads": heads})
+    plain = compare_heads(model, texts, topics, heads)
+    assert plain.best.name == "prototype"
+    assert model.choose_head(texts, topics).best.name == "logistic"
+    assert "is the incumbent" in model.head_choice.why
+    assert model.choose_head(texts, topics, heads[1:]).best.name != "logistic"
+
+
+def test_labels_that_were_learnt_do_not_bind_the_next_choice(body, texts, topics):
+    model = SetFitModel(body, "logistic")
+    model.fit(texts[:8], topics[:8])
+    assert model.choose_head(texts, topics, ["logistic"]).texts == 12  # with a third label
+
+
+def test_a_frozen_head_stays_frozen(body, texts, topics):
+    model = SetFitModel(body, "linear")
+    model.freeze("head")
+    model.choose_head(texts, topics, ["linear"])
+    assert not any(parameter.requires_grad for parameter in model.model_head.parameters())
+
+
 def test_before_it_has_chosen_it_says_so(model, texts, topics, tmp_path):
+    with pytest.raises(UnsavableHeadError, match="No head has been chosen yet"):
+        model.save_pretrained(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
     assert model.validate(texts, topics)[1].tolist() == [1] * 4 + [0] * 4 + [2] * 4
     with pytest.raises(UnfittedHeadError, match="has not been trained"):
         model.predict(texts)
@@ -72,7 +114,6 @@ def test_before_it_has_chosen_it_says_so(model, texts, topics, tmp_path):
     ("params", "labels", "error", "message"),
     [
         ({"heads": ["no-such-head"]}, None, HeadError, "No head could be tested on these texts"),
-        ({"metric": "speed"}, None, ArgumentError, "metric is 'speed'"),
         ({"heads": []}, None, ArgumentError, "heads is empty"),
         ({"heads": ["logistic"]}, ["a"] * 12, InputError, "."),
     ],
@@ -83,5 +124,16 @@ def test_what_makes_a_choice_impossible_is_found_before_training(params, labels,
     with pytest.raises(error, match=message):
         Trainer(model, QUIET, train_dataset=(texts, labels or topics)).train()
     assert (body.state_dict()["0.embedding.weight"] == before).all()
-    with pytest.raises(HeadError, match="doesn't accept 'head'"):
-        SetFitModel(body, "auto", head_params={"head": "logistic"})
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"head": "logistic"}, "doesn't accept 'head'"),
+        ({"metric": "speed"}, "metric is 'speed'"),
+        ({"heads": "logistic"}, r"Give a list of heads, such as \['logistic'\]"),
+    ],
+)
+def test_what_makes_no_sense_is_found_at_once(params, message, body):
+    with pytest.raises(HeadError, match=message):
+        SetFitModel(body, "auto", head_params=params)

@@ -6,6 +6,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from setfit_core import SetFitModel
 from setfit_core.errors import ArgumentError, HeadError, LabelError
+from setfit_core.evaluation.calibration import Temperature
 
 
 @pytest.mark.parametrize("head", ["prototype", "knn"])
@@ -19,7 +20,9 @@ def test_more_texts_and_a_new_label_are_the_same_as_all_at_once(head, body, text
     assert parts.labels == ["sport", "tech"]
     parts = SetFitModel.from_pretrained(parts.save_pretrained(tmp_path / "model"))
     rest = [row for row in range(12) if row not in known[:4]]
+    parts.calibration = Temperature(2.0)
     parts.partial_fit([texts[row] for row in rest], [topics[row] for row in rest])
+    assert parts.calibration is None
     assert parts.labels == ["sport", "tech", "food"]  # columns keep their places
     places = [parts.labels.index(label) for label in whole.labels]
     both = [model.predict_proba(new_texts, as_numpy=True) for model in (whole, parts)]

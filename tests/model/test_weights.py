@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 from setfit_head_linear import SetFitHead
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from setfit_core import SetFitModel, Trainer, TrainingArguments
-from setfit_core.errors import ArgumentError, LabelError
+from setfit_core.errors import ArgumentError, HeadError, LabelError
 
 QUIET = {"show_progress_bar": False}
 
@@ -116,6 +119,9 @@ def test_the_trainer_passes_them_on_and_the_card_says_so(body, poisoned, texts, 
         ({"sample_weight": [-1.0] * 12}, ArgumentError, "sample_weight is no list of weights"),
         ({"sample_weight": [0.0] * 12}, ArgumentError, "not all of them 0"),
         ({"sample_weight": [float("nan")] * 12}, ArgumentError, "sample_weight is no list of weights"),
+        ({"sample_weight": dict.fromkeys(range(12), 1.0)}, ArgumentError, "sample_weight is no list of weights"),
+        ({"sample_weight": [1e300] * 12}, ArgumentError, "sample_weight is no list of weights"),
+        ({"class_weight": {"food": 10**400}}, ArgumentError, "class_weight has 1000"),
         ({"sample_weight": "weight"}, ArgumentError, "sample_weight is no list of weights"),
     ],
 )
@@ -124,3 +130,67 @@ def test_weights_without_meaning_are_found_before_training(weights, error, messa
     with pytest.raises(error, match="^" + message.replace(".", r"\.") if message.startswith("class") else message):
         Trainer(SetFitModel(body), TrainingArguments(**weights, **QUIET), train_dataset=(texts, topics)).train()
     assert torch.equal(body.state_dict()["0.embedding.weight"], before)
+
+
+def test_a_text_with_several_labels_has_the_mean_weight_of_them(body):
+    texts = ["a goal", "a soup", "a soup again", "soup and goals", "nothing", "more soup"]
+    rows = [[1, 0], [0, 1], [0, 1], [1, 1], [0, 0], [0, 1]]
+
+    def trained(**weights):
+        model = SetFitModel(body, "logistic", "multi-output")
+        model.fit(texts, rows, **weights)
+        return model.predict_proba(texts, as_numpy=True)
+
+    # Two texts with the first label and four with the second: 6 / (2 * 2) and 6 / (2 * 4) of six labels.
+    balanced = [1.5, 0.75, 0.75, (1.5 + 0.75) / 2, 1.0, 0.75]
+    np.testing.assert_allclose(trained(class_weight="balanced"), trained(sample_weight=balanced), atol=1e-6)
+    named = [3.0, 1.0, 1.0, 2.0, 1.0, 1.0]
+    np.testing.assert_allclose(trained(class_weight={0: 3.0}), trained(sample_weight=named), atol=1e-6)
+    assert not np.allclose(trained(), trained(sample_weight=named), atol=1e-3)
+
+
+@pytest.mark.parametrize("strategy", ["one-vs-rest", "classifier-chain"])
+@pytest.mark.parametrize("estimator", [CalibratedClassifierCV(LogisticRegression(), cv=2), AdaBoostClassifier()])
+def test_an_estimator_that_would_have_to_pass_weights_on_ignores_them(estimator, strategy, body, texts, topics, caplog):
+    rows = [[int(topic == name) for name in ("sport", "food")] for topic in topics]
+    model = SetFitModel(body, lambda: clone(estimator), strategy)
+    with caplog.at_level(logging.WARNING, logger="setfit_core"):
+        model.fit(texts, rows, sample_weight=[1.0] * 6 + [2.0] * 6)
+    assert [record.message for record in caplog.records if "ignores class_weight" in record.message]
+    assert model.predict(texts).shape == (12, 2)
+
+
+class Keeping(SetFitHead):
+    """A head that gives the same loss each time."""
+
+    def __init__(self, **parameters):
+        super().__init__(**parameters)
+        self.loss = nn.CrossEntropyLoss()
+
+    def get_loss_fn(self):
+        return self.loss
+
+
+def test_the_loss_of_a_head_is_left_as_it_was(body, texts, topics):
+    head = Keeping(in_features=256, out_features=3, device="cpu")
+    model = SetFitModel(body, head)
+    model.fit(texts, topics, class_weight="balanced", **QUIET)
+    assert head.loss.reduction == "mean"
+    model.fit(texts, topics, **QUIET)
+    assert model.predict(texts) == topics
+
+
+class Lying(SetFitHead):
+    """A head whose loss has a reduction and always takes the mean."""
+
+    def get_loss_fn(self):
+        loss = OwnLoss()
+        loss.reduction = "mean"
+        return loss
+
+
+def test_weights_are_tried_before_the_body_is_trained(body, texts, topics):
+    model = SetFitModel(body, Lying(256, 3, device="cpu"))
+    model.validate(texts, topics)
+    with pytest.raises(HeadError, match="can't be trained on these labels: the loss of get_loss_fn failed"):
+        model.validate(texts, topics, class_weight="balanced")

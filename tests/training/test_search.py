@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -67,8 +70,46 @@ def test_arguments_of_the_bodys_training_are_searched_for_when_asked(trainer, tu
     assert "body_learning_rate=" in str(found)
     trial = next(trial for trial in found.trials if trial.arguments)
     trainer.apply_hyperparameters(trial)
-    assert trainer.args.body_learning_rate == (trial.arguments["body_learning_rate"],) * 2
+    assert trainer.args.body_learning_rate == (
+        trial.arguments["body_learning_rate"],
+        None,
+    )  # the head phase keeps its own
     assert trial.to_json()["arguments"] == dict(trial.arguments)
+
+
+def test_a_search_holds_on_to_few_bodies(trainer):
+    alive = weakref.WeakSet()
+    embed = tuned_search.FrozenInputs.of_texts
+
+    class Watched(tuned_search.FrozenInputs):
+        @classmethod
+        def of_texts(cls, body, *arguments, **options):
+            alive.add(body)
+            gc.collect()
+            assert len(alive) <= 3 * 2  # the given folds', the last ones' and those being made
+            return embed(body, *arguments, **options)
+
+    space = {"body_learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuned_search, "FrozenInputs", Watched)
+        trainer.hyperparameter_search(6, ["logistic"], spaces={"logistic": {}}, arguments=space, folds=2)
+    assert len(alive) >= 2
+
+
+def test_differentiable_heads_are_trained_as_the_head_phase_would(trainer):
+    def score(epochs):
+        trainer.args = trainer.args.update({"num_epochs": (0, epochs)})
+        return trainer.hyperparameter_search(1, ["linear"], folds=2).trials[0].score.mean
+
+    assert score(1) > score(20)
+
+
+def test_embeddings_are_scaled_as_the_model_has_it(trainer):
+    def score(normalize):
+        trainer.model.normalize_embeddings = normalize
+        return trainer.hyperparameter_search(1, ["logistic"], folds=2).trials[0].score.mean
+
+    assert score(True) != score(False)
 
 
 def test_the_best_trial_is_applied_and_trained(trainer):
@@ -83,6 +124,8 @@ def test_a_frozen_body_is_never_tuned(trainer, tunings):
     trainer.model.freeze("body")
     assert trainer.hyperparameter_search(2, HEADS, folds=2).best.score is not None
     assert tunings == []
+    with pytest.raises(ArgumentError, match="the body is frozen"):
+        trainer.hyperparameter_search(2, HEADS, arguments={"max_steps": {"low": 1, "high": 2}})
 
 
 def test_weights_of_classes_count(trainer):
@@ -96,9 +139,14 @@ def test_weights_of_classes_count(trainer):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"arguments": {"body_lr": {"low": 0.1, "high": 1}}}, ArgumentError, "Unknown training arguments: body_lr"),
+        (
+            {"arguments": {"body_lr": {"low": 0.1, "high": 1}}},
+            ArgumentError,
+            "arguments has 'body_lr', which the",
+        ),
         ({"arguments": {"body_learning_rate": {"low": -1, "high": 1}}}, ArgumentError, "body_learning_rate is -1"),
         ({"arguments": {"num_epochs": 3}}, ArgumentError, "search space of the training arguments has 3"),
+        ({"arguments": {"head_learning_rate": {"low": 0.1, "high": 1}}}, ArgumentError, "the embedding phase alone"),
         ({"n_trials": 1}, ArgumentError, "n_trials is 1, but there are 2 heads"),
         ({"spaces": {"logistic": {"D": {"low": 1, "high": 2}}}}, HeadParameterError, "doesn't accept 'D'"),
     ],
@@ -111,5 +159,5 @@ def test_what_makes_no_sense_is_found_before_anything_is_tuned(options, error, m
 
 def test_a_head_that_was_not_found_cannot_be_applied(trainer):
     found = trainer.hyperparameter_search(2, ["logistic", "no-such-head"], folds=2)
-    with pytest.raises(ArgumentError, match="the head 'no-such-head' couldn't be found"):
+    with pytest.raises(ArgumentError, match="the trial of 'no-such-head' failed: No installed"):
         trainer.apply_hyperparameters(found.trials[1])
