@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 
 from setfit_core.testing import check_head
 
@@ -32,6 +33,29 @@ class ForgetsColumnsOfNothing(LogisticRegression):
         return super().predict_proba(X) if len(X) else np.zeros((0, 2))
 
 
+class ForgetsEarlierBatches(GaussianNB):
+    setfit_head = {"api": 1, "partial_fit": True}  # noqa: RUF012  # as the documentation shows it
+
+    def partial_fit(self, X, y, classes=None):
+        return self._partial_fit(X, y, classes, _refit=True)
+
+
+class AsksOnlyWhetherAWeightIsZero(LogisticRegression):
+    setfit_head = {"api": 1, "sample_weight": True}  # noqa: RUF012  # as the documentation shows it
+
+    def fit(self, X, y, sample_weight=None):
+        return super().fit(X, y, None if sample_weight is None else sample_weight > 0)
+
+
+class LosesClassesOfNoWeight(LogisticRegression):
+    setfit_head = {"api": 1, "sample_weight": True}  # noqa: RUF012  # as the documentation shows it
+
+    def fit(self, X, y, sample_weight=None):
+        weights = np.ones(len(y)) if sample_weight is None else sample_weight
+        kept = weights > 0
+        return super().fit(X[kept], np.asarray(y)[kept], weights[kept])
+
+
 def outcome(head, check):
     return check_head(head, only=[check]).results[0]
 
@@ -41,9 +65,12 @@ def outcome(head, check):
     [
         (CentresTheBatch, "batch-invariance", ["rows 1 at a time instead of 128", "row 0 is [", "instead of ["]),
         (PrefersTheLast, "argmax-agreement", ["with 2 classes", "for row", "predict gives 1", "0.5"]),
+        (ForgetsEarlierBatches, "partial-fit", ["the last of them class by class", "are classified rightly"]),
+        (AsksOnlyWhetherAWeightIsZero, "sample-weight", ["two wrong labels of weight 0.01", "0% of the unseen"]),
+        (LosesClassesOfNoWeight, "sample-weight", ["examples all have weight 0", "[64, 2] for 64 rows"]),
     ],
 )
-def test_a_failed_check_names_a_row_and_its_values(head, check, texts):
+def test_a_failed_check_says_what_was_done_and_seen(head, check, texts):
     result = outcome(head, check)
     assert result.status == "failed"
     for text in texts:

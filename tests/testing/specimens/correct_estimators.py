@@ -82,6 +82,12 @@ add_correct(
     capabilities={"partial_fit": True, "sample_weight": True},
 )
 add_correct(
+    "LogisticRegressionWithWeights",
+    LogisticRegression,
+    "A foreign class that is said to take sample weights.",
+    capabilities={"sample_weight": True},
+)
+add_correct(
     "VotingInstance",
     VotingClassifier([("bayes", GaussianNB()), ("means", LinearDiscriminantAnalysis())], voting="soft"),
     "An ensemble of two estimators, as an instance.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 from .centroids import Centroids, softmax
 from .correct_arrays import ExplainsItself, KnowsItsClasses, Searched
@@ -128,6 +129,21 @@ class StartsAfresh(Centroids):
 
 
 @faulty("partial-fit")
+class RemembersItsLastBatch(Centroids):
+    """`partial_fit` is declared, and keeps all classes, but the means of those in the last batch alone."""
+
+    setfit_head = {"api": 1, "partial_fit": True}  # noqa: RUF012  # as the documentation shows it
+
+    def partial_fit(self, embeddings, labels, classes=None):
+        known = np.array(classes)
+        self.fit(embeddings, labels)
+        means = np.full((len(known), self.centroids_.shape[1]), 1e3)
+        means[np.searchsorted(known, self.classes_)] = self.centroids_
+        self.classes_, self.centroids_ = known, means
+        return self
+
+
+@faulty("partial-fit")
 class DeclaresWithoutTheMethod(Centroids):
     """`partial_fit` is declared and isn't there."""
 
@@ -179,6 +195,35 @@ class WeightsTheWrongRows(Centroids):
             np.add.at(sums, ids, weights[:, None] * (self._finite(embeddings) - self.mean_))
             self.centroids_ = sums / np.maximum(np.bincount(ids, weights)[:, None], 1e-9)
         return self
+
+
+@faulty("sample-weight")
+class AsksOnlyWhetherAWeightIsZero(Centroids):
+    """Examples of weight 0 are left out, and all others count alike."""
+
+    setfit_head = {"api": 1, "sample_weight": True}  # noqa: RUF012  # as the documentation shows it
+
+    def fit(self, embeddings, labels, sample_weight=None):
+        super().fit(embeddings, labels)
+        if sample_weight is not None:
+            kept = np.asarray(sample_weight) > 0
+            ids = np.searchsorted(self.classes_, np.asarray(labels))[kept]
+            sums = np.zeros_like(self.centroids_)
+            np.add.at(sums, ids, self._finite(embeddings)[kept] - self.mean_)
+            self.centroids_ = sums / np.maximum(np.bincount(ids, minlength=len(sums))[:, None], 1)
+        return self
+
+
+@faulty("sample-weight")
+class LosesClassesOfNoWeight(LogisticRegression):
+    """Examples of weight 0 are left out, and with them the classes that have no others."""
+
+    setfit_head = {"api": 1, "sample_weight": True}  # noqa: RUF012  # as the documentation shows it
+
+    def fit(self, X, y, sample_weight=None):
+        weights = np.ones(len(y)) if sample_weight is None else sample_weight
+        kept = weights > 0
+        return super().fit(np.asarray(X)[kept], np.asarray(y)[kept], weights[kept])
 
 
 @faulty("open-set")
