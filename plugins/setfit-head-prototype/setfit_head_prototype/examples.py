@@ -14,6 +14,8 @@ __all__ = ["Examples", "matrix", "unit"]
 
 #: Far below the largest float64, so that sums of weights stay finite, too.
 MOST_WEIGHT: Final = 1e300
+#: Beyond it, rounding takes what is left of the mean of a class without its heaviest example.
+MOST_RATIO: Final = 1e6
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,7 @@ class Examples:
         return self.targets.ndim == 2
 
     def members(self) -> list[npt.NDArray[np.int64]]:
-        """Return, for each class, which examples belong to it."""
-        if self.multi_label:
-            return [np.flatnonzero(column) for column in self.targets.T]
+        """Return, for each class, which examples belong to it; for one label a text."""
         counts = np.bincount(self.targets, minlength=len(self.classes))
         return np.split(np.argsort(self.targets, kind="stable"), np.cumsum(counts)[:-1])
 
@@ -83,7 +83,7 @@ class Examples:
         So the order of batches doesn't matter, and the copy of an example doesn't tell what is known without it.
 
         Raises:
-            ValueError: The weights are too large for their sum.
+            ValueError: The weights are too large for their sum, or too different.
         """
         parts = (np.ascontiguousarray(each) for each in (self.targets, self.rows))
         keys = np.hstack([each.view(np.uint8).reshape(len(each), -1) for each in parts])
@@ -92,6 +92,12 @@ class Examples:
         weights = np.bincount(places.ravel(), self.weights).astype(np.float64)
         if weights.max() > MOST_WEIGHT / len(weights):
             raise ValueError("The weights of the examples are too large to be added up. Divide them by their mean.")
+        ratio = weights.max() / weights.min()
+        if ratio > MOST_RATIO:
+            raise ValueError(
+                f"The weights of the examples differ by a factor of {ratio:.1g}, and {MOST_RATIO:.1g} is the most that "
+                "can be told apart from rounding. Leave out the examples of the least weight."
+            )
         return Examples(self.rows[first], weights, self.targets[first], self.classes)
 
 
@@ -119,11 +125,11 @@ def matrix(embeddings: npt.ArrayLike, width: int | None = None) -> npt.NDArray[A
 def unit(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Scale rows to length 1, however long or short they are; rows of zeros stay."""
     wide = rows.astype(np.float64)
-    peaks = np.abs(wide).max(axis=1, keepdims=True, initial=0)
+    peaks = np.maximum(wide.max(axis=1, keepdims=True), -wide.min(axis=1, keepdims=True))
     wide /= np.where(peaks > 0, peaks, 1)
     lengths: npt.NDArray[np.float64] = np.linalg.norm(wide, axis=1, keepdims=True)
-    scaled: npt.NDArray[np.float64] = wide / np.where(lengths > 0, lengths, 1)
-    return scaled
+    wide /= np.where(lengths > 0, lengths, 1)
+    return wide
 
 
 def _described(examples: Examples) -> str:

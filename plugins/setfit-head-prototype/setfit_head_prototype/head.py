@@ -12,7 +12,7 @@ from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from setfit_head_prototype.calibration import Calibration, log_odds, means
+from setfit_head_prototype.calibration import Calibration, log_odds, sums
 from setfit_head_prototype.examples import Examples, matrix, unit
 from setfit_head_prototype.labels import class_array, encoded
 
@@ -191,16 +191,16 @@ class PrototypeHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
     def _learn(self, examples: Examples) -> PrototypeHead:
         check_parameters(self.get_params())
         check_size(len(examples.classes), examples.rows.shape[1])
-        rows, weights, members = examples.rows.astype(np.float64), examples.weights, examples.members()
-        prototypes = unit(means(rows, weights, members))
-        calibration = Calibration(examples)
+        having, lacking = sums(examples)
+        calibration = Calibration(examples, having, lacking)
         temperature = calibration.temperature() if self.temperature == "auto" else float(self.temperature)
         threshold = calibration.novelty_threshold(self.false_rejection_rate)
-        if examples.multi_label:
-            self._counterparts = unit(means(rows, weights, [np.flatnonzero(~column) for column in examples.targets.T]))
+        prototypes = unit(having)
+        if lacking is not None:
+            self._counterparts = unit(lacking)
         self.examples_, self.prototypes_ = examples, prototypes
         self.temperature_, self.novelty_threshold_ = temperature, threshold
-        self.classes_, self.n_features_in_ = class_array(examples.classes), rows.shape[1]
+        self.classes_, self.n_features_in_ = class_array(examples.classes), examples.rows.shape[1]
         return self
 
     def _rows(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:

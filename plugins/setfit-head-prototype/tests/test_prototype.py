@@ -173,6 +173,74 @@ def test_weights_are_repetitions(problem):
     require_same(PrototypeHead().fit(embeddings, ids, counts), repeated, embeddings)
 
 
+def left_out(embeddings, members, counts):
+    """Cosines of each example and the mean of each group of all other examples, by the definition."""
+    similarities = np.empty(members.shape)
+    for place, row in enumerate(embeddings):
+        rest = counts * (np.arange(len(counts)) != place)
+        means = (members * rest[:, None]).T @ embeddings
+        similarities[place] = row @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T
+    return similarities
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_temperature_and_threshold_count_weights_as_copies(problem, several):
+    embeddings, ids = problem(noise=0.8)
+    embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float64)
+    counts = 1 + np.arange(36) % 5
+    rows = np.eye(3, dtype=int)[ids]
+    head = PrototypeHead(false_rejection_rate=0.3).fit(embeddings, rows if several else ids, counts)
+    similarities = left_out(embeddings, rows, counts)
+    copies = np.repeat(np.arange(36), counts)  # of each, with all copies of an example left out together
+    gaps = similarities - left_out(embeddings, 1 - rows, counts)
+    odds = np.log(counts @ rows) - np.log(counts @ (1 - rows))
+
+    def loss(temperature):
+        if several:
+            losses = np.logaddexp(0, (1 - 2 * rows) * (gaps / temperature + odds)).sum(axis=1)
+        else:
+            scaled = similarities / temperature
+            losses = np.logaddexp.reduce(scaled, axis=1) - scaled[np.arange(36), ids]
+        return losses[copies].sum() + (np.log(temperature / 0.1) / 0.5) ** 2 / 2
+
+    assert head.temperature_ == pytest.approx(min(np.geomspace(0.02, 1, 4000), key=loss), rel=5e-3)
+    novelties = np.sort(1 - similarities.max(axis=1)[copies])
+    place = int(np.ceil(0.7 * (len(copies) + np.mean(counts[copies]))))
+    assert head.novelty_threshold_ == pytest.approx(novelties[place - 1], rel=1e-6)
+
+
+def test_examples_of_hardly_any_weight_hardly_calibrate(problem):
+    embeddings, ids = problem(4, 50, noise=0.1)
+    junk = np.random.default_rng(0).normal(size=embeddings.shape)
+    for labels in (np.array(ids), np.eye(4, dtype=int)[ids]):
+        plain = PrototypeHead().fit(embeddings, labels)
+        weights = np.repeat([1, 1e-6], 200)
+        head = PrototypeHead().fit(np.vstack([embeddings, junk]), np.concatenate([labels, labels]), weights)
+        assert head.temperature_ == pytest.approx(plain.temperature_, rel=1e-2)
+        assert head.novelty_threshold_ == pytest.approx(plain.novelty_threshold_, rel=1e-2)
+
+
+def test_equal_weights_of_any_size_keep_the_threshold(problem):
+    embeddings, ids = problem(2, 12)
+    for rate, fits in ((0.05, True), (0.03, False)):  # 24 texts promise 5 %, not 3 %
+        head = PrototypeHead(false_rejection_rate=rate)
+        plain = head.fit(embeddings, ids).novelty_threshold_
+        assert np.isfinite(plain) == fits
+        for weight in (1e-290, 0.3, 1000, 1e290):
+            assert head.fit(embeddings, ids, np.full(24, weight)).novelty_threshold_ == plain
+
+
+def test_weights_that_rounding_would_swallow_are_refused(problem):
+    embeddings, ids = problem()
+    weights = np.where(np.arange(36) == 5, 2e6, 1)
+    with pytest.raises(ValueError, match=r"by a factor of 2e\+06, and 1e\+06 is the most"):
+        PrototypeHead().fit(embeddings, ids, weights)
+    head = PrototypeHead().fit(embeddings, ids)
+    with pytest.raises(ValueError, match="Leave out"):
+        head.partial_fit(embeddings[:1] + 1, ids[:1], sample_weight=[1e-12])
+    require_same(head, PrototypeHead().fit(embeddings, ids), embeddings)
+
+
 @pytest.mark.parametrize("names", [["", "a", "a\0"], [-(2**70), 0, 7], [0.0, 2.0, 5.0], [False, True]])
 def test_labels_of_any_kind_come_back(problem, names):
     embeddings, ids = problem(len(names), noise=0.05)
