@@ -165,6 +165,27 @@ def test_an_incumbent_stays_until_another_is_clearly_better(told, oracle, speech
         best(incumbent="knn")
 
 
+def test_one_fold_tells_no_heads_apart(body, recwarn):
+    texts = ["goals and soup", "a goal", "nothing"]
+    heads = ["linear", "logistic"]
+    comparison = compare_heads(
+        SetFitModel(body, None, "one-vs-rest"), texts, [[1, 1], [1, 0], [0, 0]], heads, repeats=1
+    )
+    assert sorted(row.name for row in comparison.rows if row.error is None) == heads
+    assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
+
+
+def test_an_incumbent_in_front_is_not_compared_with_itself(told, oracle):
+    heads = {"leads": (oracle, {"sure": 0.9}), "surer": (oracle, {"sure": 0.99})}
+    comparison = compare_heads(told[0], None, told[1], heads, incumbent="leads")
+    assert comparison.why == "leads was chosen: it is the incumbent and has the highest accuracy (1.000 ± 0.000)."
+
+
+def test_how_heads_are_trained_is_checked(told):
+    with pytest.raises(ArgumentError, match="training is a dict"):
+        compare_heads(told[0], None, told[1], ["linear"], training={"num_epochs": 3})
+
+
 def test_what_cant_be_measured_is_none(told, speechless):
     def unsavable():
         head = speechless()

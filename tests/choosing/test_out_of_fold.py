@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -10,7 +13,7 @@ from torch import nn
 
 from setfit_core import SetFitModel
 from setfit_core.choosing.folds import make_folds
-from setfit_core.choosing.out_of_fold import cross_fit, out_of_fold_probabilities
+from setfit_core.choosing.out_of_fold import cross_fit, out_of_fold_probabilities, trained_head
 from setfit_core.choosing.task import make_task
 from setfit_core.errors import ArgumentError, HeadError, InputError, NoProbabilitiesError
 from setfit_core.heads.construction import head_recipe
@@ -112,6 +115,31 @@ def test_a_head_without_probabilities_is_refused(told, speechless):
         out_of_fold_probabilities(task, builder(task, speechless), TRAINING)
 
 
+def test_embeddings_of_any_kind_are_read(topics):
+    embeddings = np.random.default_rng(0).normal(size=(12, 3))
+    frozen = embeddings.copy()
+    frozen.flags.writeable = False
+    for same in (
+        embeddings[::-1].copy()[::-1],
+        frozen,
+        embeddings.tolist(),
+        pandas.DataFrame(embeddings),
+        list(torch.from_numpy(embeddings)),
+        embeddings.astype(">f8"),
+    ):
+        np.testing.assert_array_equal(make_task(same, None, topics).inputs.embeddings.numpy(), embeddings)
+
+
+def test_weights_are_1_on_average_in_each_part_or_all_0():
+    embeddings, labels = torch.eye(4), [0, 0, 1, 1]
+    task = replace(make_task(embeddings, None, labels), weights=np.array([3.0, 1.0, 0.0, 0.0]))
+    assert task.part(np.array([0, 1])).weights.tolist() == [1.5, 0.5]
+    nothing = task.part(np.array([2, 3]))
+    assert nothing.weights.tolist() == [0.0, 0.0]
+    with pytest.raises(InputError, match="All texts that a head is to be trained on have the weight 0"):
+        trained_head(nothing, builder(task, LogisticRegression), TRAINING)
+
+
 def test_embeddings_and_labels_that_dont_fit_are_refused(body, texts, topics):
     good = np.ones((12, 3))
     for embeddings, match in [
@@ -119,6 +147,8 @@ def test_embeddings_and_labels_that_dont_fit_are_refused(body, texts, topics):
         (good[:5], "5 embeddings and 12 labels"),
         (good * np.nan, "row 0 holds NaN"),
         ([["a"]] * 12, "no array of numbers"),
+        (body, "SentenceTransformer, which is no array of numbers. Pass a SetFitModel"),
+        ("model", "str, which is no array of numbers"),
     ]:
         with pytest.raises(InputError, match=match):
             make_task(embeddings, None, topics)

@@ -37,6 +37,12 @@ def test_the_temperature_is_the_one_that_was_taken_away(drawn, power, request):
     np.testing.assert_allclose(calibrated, sharpened(off, 1 / calibration.value, multi_label=several), atol=1e-4)
 
 
+def test_rounding_beyond_1_is_saved_and_read():
+    probabilities = np.array([[1 + 2e-7, -2e-7], [0.4, 0.6], [0.7, 0.3], [-1e-8, 1 + 1e-8]])
+    calibration = fit_calibration("isotonic", np.array([0, 1, 1, 1]), probabilities)
+    assert calibration_from_json(json.loads(json.dumps(calibration.to_json())), 2) == calibration
+
+
 def test_no_other_temperature_has_a_lower_loss(draw):
     probabilities, expected = draw(5000)
     off = sharpened(probabilities, 2)

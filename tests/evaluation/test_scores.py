@@ -30,6 +30,15 @@ def test_scores_of_several_labels_a_text(draw_rows):
     assert found.log_loss == pytest.approx(np.mean(losses))
 
 
+def test_a_label_that_is_nowhere_has_no_share_in_macro_f1():
+    expected = np.array([[1, 0, 0], [0, 0, 1], [1, 0, 1]])
+    assert score(expected, expected, None).macro_f1 == 1.0
+    predicted = np.array([[1, 0, 0], [0, 0, 0], [1, 1, 0]])
+    assert score(expected, predicted, None).macro_f1 == pytest.approx(1 / 3)  # right, predicted in vain, missed
+    nothing = np.zeros((2, 3), dtype=int)
+    assert score(nothing, nothing, None).macro_f1 == 1.0
+
+
 def test_without_probabilities_there_is_nothing_to_say_of_them():
     found = score(np.array([0, 1]), np.array([0, 0]), None)
     assert (found.accuracy, found.log_loss, found.calibration_error) == (0.5, None, None)

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
-from setfit_core import SetFitModel
+from setfit_core import SetFitModel, Trainer, TrainingArguments
 from setfit_core.errors import (
     ArgumentError,
     InputError,
@@ -212,6 +212,15 @@ def test_cross_validation_leaves_the_head_alone_and_asks_others(trained, texts, 
     first = model.calibration
     model.calibrate(texts, topics, cv=4)
     assert model.calibration == first
+    model.calibrate(texts, topics, cv=4, seed=1)
+    assert model.calibration != first
+
+
+def test_a_new_body_ends_a_calibration(trained, texts, topics):
+    model = trained()
+    model.calibrate(HELD_OUT, HELD_OUT_TOPICS)
+    Trainer(model, TrainingArguments(show_progress_bar=False), train_dataset=(texts, topics)).train_embeddings()
+    assert model.calibration is None
 
 
 def test_which_calls_are_close_after_calibration(trained, texts):
