@@ -35,11 +35,11 @@ def setfit_head_factory() -> type[CatBoostHead]:
 def setfit_search_space() -> dict[str, dict[str, Any]]:
     """Return the parameters worth trying."""
     return {
-        "iterations": {"low": 100, "high": 1000, "log": True},
+        "iterations": {"low": 100, "high": 400, "log": True},
         "learning_rate": {"low": 0.01, "high": 0.3, "log": True},
-        "depth": {"low": 1, "high": 6},
+        "depth": {"low": 1, "high": 4},
         "l2_leaf_reg": {"low": 0.5, "high": 30.0, "log": True},
-        "rsm": {"low": 0.02, "high": 1.0, "log": True},
+        "rsm": {"low": 0.02, "high": 0.3, "log": True},
     }
 
 

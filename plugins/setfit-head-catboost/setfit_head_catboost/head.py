@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 from catboost import CatBoost, CatBoostClassifier  # type: ignore[import-untyped]
-from scipy.special import expit, softmax
+from scipy.special import log_expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -69,6 +69,7 @@ SYNONYMS: Final = {
 }
 #: For three classes and more; for two it is Logloss.
 LOSSES: Final = ("MultiClass", "MultiClassOneVsAll")
+MAX_CLASSES: Final = 100_000
 ALWAYS: Final = {"logging_level": "Silent", "allow_writing_files": False}
 
 
@@ -88,10 +89,11 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         params: Other arguments of `catboost.CatBoostClassifier`, those in `PARAMETERS`.
 
     Attributes:
-        model_: The trained model, whose classes are the positions in `classes_`.
+        model_: The trained model, whose classes are those that `trained_` lists.
         classes_: The labels seen in `fit`, sorted, `[num_classes]`.
         n_features_in_: Size of one embedding.
         loss_: What was minimised: `"Logloss"`, `"MultiClass"` or `"MultiClassOneVsAll"`.
+        trained_: Positions in `classes_` of the classes that had an example of a weight above 0, in order.
 
     Raises:
         TypeError: A parameter is none of CatBoost's or one that a head can't use, or `class_weights` is a mapping.
@@ -109,6 +111,7 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     classes_: npt.NDArray[Any]
     n_features_in_: int
     loss_: str
+    trained_: list[int]
 
     def __init__(
         self,
@@ -151,7 +154,7 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             embeddings: Finite numbers, `[num_inputs, embedding_size]`.
             y: A label for each row: strings, integers, booleans or whole floats; two different ones at least.
             sample_weight: A weight of at least 0 for each row, `[num_inputs]`; None weighs all alike. A row of weight
-                0 counts as not given.
+                0 trains nothing; a class of which all have it is always predicted with probability 0.
 
         Returns:
             The head.
@@ -162,29 +165,40 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """
         rows = _matrix(embeddings)
         labels = [label.item() if isinstance(label, np.generic) else label for label in y]
-        weights = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            weights = np.asarray(np.ones(len(rows)) if sample_weight is None else sample_weight).astype(np.float32)
         if not len(rows) == len(labels) == weights.size or weights.ndim != 1:
             raise ValueError(
                 f"There are {len(rows)} embeddings, {len(labels)} labels and weights {list(weights.shape)}. Give one "
                 "label and one weight for each row."
             )
         if not (np.isfinite(rows).all() and np.isfinite(weights).all() and (weights >= 0).all()):
-            raise ValueError("The embeddings or weights hold NaN, infinity or a weight below 0. Leave such rows out.")
-        used = np.flatnonzero(weights)
-        labels = [labels[row] for row in used]
+            raise ValueError(
+                "The embeddings or weights hold NaN, infinity, a number beyond those of 32 bits, or a weight below 0. "
+                "Leave such rows out."
+            )
         classes = class_array(labels)
-        number = {label: position for position, label in enumerate(classes.tolist())}
-        loss = "Logloss" if len(classes) == 2 else self.params.get("loss_function", "MultiClass")
+        position = {label: number for number, label in enumerate(classes.tolist())}
+        used = np.flatnonzero(weights)
+        trained, ids = np.unique([position[labels[row]] for row in used], return_inverse=True)
+        if len(trained) < 2:
+            found = repr(labels[used[0]]) if len(used) else "none"
+            raise ValueError(f"Of the classes, {found} has examples of a weight above 0. Two are the least.")
+        loss = "Logloss" if len(trained) == 2 else self.params.get("loss_function", "MultiClass")
         settings = {
             **self.get_params(),
             **ALWAYS,
             "loss_function": loss,
             "thread_count": _threads(self.thread_count),
         }
+        if (given := self.params.get("class_weights")) is not None:
+            if len(given) != len(classes):
+                raise ValueError(f"There are {len(given)} class_weights for {len(classes)} classes. Give one for each.")
+            settings["class_weights"] = [given[number] for number in trained]
         model = CatBoostClassifier(**settings)
-        model.fit(rows[used], np.array([number[label] for label in labels]), sample_weight=weights[used])
+        model.fit(rows[used], ids, sample_weight=weights[used])
         self.model_, self.classes_, self.loss_ = model, classes, loss
-        self.n_features_in_ = rows.shape[1]
+        self.n_features_in_, self.trained_ = rows.shape[1], trained.tolist()
         return self
 
     def predict(self, embeddings: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -224,15 +238,20 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
                 f"These embeddings have {rows.shape[1]} columns, but the head was trained on {self.n_features_in_}. "
                 "Use the body that it was trained with, or train it again."
             )
-        if not len(rows):  # CatBoost would refuse them
-            return np.zeros((0, len(self.classes_)))
+        probabilities = np.zeros((len(rows), len(self.classes_)))
+        if len(rows):  # CatBoost would refuse none
+            probabilities[:, self.trained_] = self._shares(rows)
+        return probabilities
+
+    def _shares(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return the probabilities of the classes in `trained_`."""
         scores = self.model_.predict(rows, prediction_type="RawFormulaVal", thread_count=_threads(self.thread_count))
         if self.loss_ == "Logloss":
-            scores = np.stack([-scores, scores], axis=1)
-        probabilities: npt.NDArray[np.float64] = (
-            softmax(scores, axis=1) if self.loss_ == "MultiClass" else _independent(scores)
-        )
-        return probabilities
+            scores = np.stack([np.zeros_like(scores), scores], axis=1)
+        elif self.loss_ == "MultiClassOneVsAll":
+            scores = log_expit(scores)  # whose softmax are the shares of the logistic functions
+        shares: npt.NDArray[np.float64] = softmax(scores, axis=1)
+        return shares
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, with arrays in the place of the model."""
@@ -253,11 +272,12 @@ class CatBoostHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         _check_params(state["params"])
         _threads(state["thread_count"])
         if trees is not None:
-            classes = np.asarray(state["classes_"]).tolist()
+            classes = np.asarray(state["classes_"], dtype=object).tolist()
             state["classes_"] = class_array(classes)
             if state["classes_"].tolist() != classes:
                 raise ValueError("its classes are not in order, or one is there twice")
-            state["model_"] = model_from(trees, state["loss_"], state["n_features_in_"], len(classes))
+            trained = _positions(state["trained_"], len(classes))
+            state["model_"] = model_from(trees, state["loss_"], state["n_features_in_"], len(trained))
         self.__dict__.update(state)
 
 
@@ -271,11 +291,15 @@ def _matrix(embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
         return np.ascontiguousarray(rows, dtype=np.float32)
 
 
-def _independent(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return a logistic function of each score, as shares of a row."""
-    likely = expit(scores)
-    shares: npt.NDArray[np.float64] = likely / likely.sum(axis=1, keepdims=True)
-    return shares
+def _positions(trained: Any, num_classes: int) -> list[int]:
+    """Return the positions of the trained classes, if they are some of `num_classes`."""
+    if type(trained) is not list or {*map(type, trained)} != {int} or trained != sorted(set(trained)):
+        raise ValueError("`trained_` is no list of different positions in order")
+    if len(trained) < 2 or not 0 <= trained[0] < trained[-1] < num_classes <= MAX_CLASSES:
+        raise ValueError(
+            f"`trained_` names a class that isn't there or fewer than two, or there are more than {MAX_CLASSES} classes"
+        )
+    return trained
 
 
 def _threads(thread_count: int) -> int:

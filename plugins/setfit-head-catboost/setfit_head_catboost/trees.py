@@ -35,6 +35,9 @@ DTYPES: Final[Mapping[str, type[np.generic]]] = {
 LOSSES: Final = ("Logloss", "MultiClass", "MultiClassOneVsAll")
 MAX_DEPTH: Final = 16  # CatBoost's own bound
 MAX_FEATURES: Final = 100_000
+#: Of absolute leaves and biases. Far beyond what training gives, and far from where scores would be infinite.
+MAX_SUM: Final = 1e12
+MAX_TREES: Final = 100_000
 
 
 def trees_of(model: CatBoost) -> Trees:
@@ -87,6 +90,8 @@ def _check(trees: Mapping[str, npt.NDArray[Any]], num_features: int, columns: in
         if name not in trees or trees[name].dtype != dtype or trees[name].ndim != 1:
             raise ValueError(f"`{name}` is no list of {dtype.__name__}")
     depth, features = trees["depth"].astype(np.int64), trees["split_feature"]
+    if len(depth) > MAX_TREES:
+        raise ValueError(f"there are more than {MAX_TREES} trees")
     if not len(depth) or not 0 <= depth.min() <= depth.max() <= MAX_DEPTH:
         raise ValueError(f"`depth` holds no trees, or one of more than {MAX_DEPTH} levels")
     if not len(features) == len(trees["border"]) == depth.sum():
@@ -95,6 +100,8 @@ def _check(trees: Mapping[str, npt.NDArray[Any]], num_features: int, columns: in
         raise ValueError("there are more or fewer leaves than `depth` and the classes say")
     if not all(np.isfinite(trees[name]).all() for name in ("bias", "border", "leaf_value")):
         raise ValueError("a border, a bias or the value of a leaf is not finite")
+    if not sum(np.abs(trees[name] / MAX_SUM).sum() for name in ("bias", "leaf_value")) <= 1:
+        raise ValueError(f"the absolute values of the leaves and biases sum to more than {MAX_SUM:g}")
     if len(features) and not 0 <= features.min() <= features.max() < num_features:
         raise ValueError("`split_feature` names a feature that isn't there")
 

@@ -10,7 +10,7 @@ import pluggy
 import pytest
 import setfit_head_catboost
 from catboost import CatBoostClassifier, CatBoostError
-from setfit_head_catboost import CatBoostHead
+from setfit_head_catboost import CatBoostHead, setfit_load_head
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -73,7 +73,9 @@ def test_any_labels_come_back_as_members_of_the_sorted_classes(labels, problem):
         (lambda y: {"y": []}, "36 embeddings, 0 labels"),
         (lambda y: {"y": y, "sample_weight": [1.0] * 35}, r"36 labels and weights \[35\]"),
         (lambda y: {"y": y, "sample_weight": [-1.0] * 36}, "a weight below 0"),
-        (lambda y: {"y": y, "sample_weight": [0.0] * 36}, "they hold nothing"),
+        (lambda y: {"y": y, "sample_weight": [0.0] * 36}, "none has examples of a weight above 0"),
+        (lambda y: {"y": y, "sample_weight": [*[1.0] * 12, *[0.0] * 24]}, "Of the classes, 0 has examples of a weight"),
+        (lambda y: {"y": y, "sample_weight": [*[1.0] * 35, 1e300]}, "a number beyond those of 32 bits"),
     ],
 )
 def test_bad_labels_and_weights_are_refused_and_leave_the_head_as_it_was(spoilt, said, problem):
@@ -104,11 +106,11 @@ def test_what_catboost_refuses_leaves_the_head_as_it_was(problem):
     np.testing.assert_array_equal(head.predict_proba(embeddings), before)
 
 
-def test_a_row_of_weight_0_counts_as_not_given(problem):
+def test_a_row_of_weight_0_trains_nothing(problem):
     embeddings, ids = problem()
     odd = np.concatenate([embeddings, 100 * embeddings])
     weights = np.repeat([2.0, 0.0], len(ids))
-    weighed = CatBoostHead(random_state=1).fit(odd, [*ids, *[7] * len(ids)], sample_weight=weights)
+    weighed = CatBoostHead(random_state=1).fit(odd, [*ids, *ids[::-1]], sample_weight=weights)
     without = CatBoostHead(random_state=1).fit(embeddings, ids, sample_weight=weights[: len(ids)])
     np.testing.assert_array_equal(weighed.predict_proba(odd), without.predict_proba(odd))
 
@@ -126,6 +128,45 @@ def test_it_predicts_what_catboost_predicts(loss, num_classes, problem):
     expected = expected / expected.sum(axis=1, keepdims=True)
     head = CatBoostHead(**params, loss_function=loss).fit(embeddings, ids)
     np.testing.assert_allclose(head.predict_proba(embeddings), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_classes", [3, 4])
+def test_a_class_without_weight_has_probability_0(num_classes, problem, save):
+    embeddings, ids = problem(num_classes)
+    weights = (np.array(ids) != 1).astype(float)
+    head = CatBoostHead(iterations=20, random_state=0).fit(
+        embeddings, [f"class {number}" for number in ids], sample_weight=weights
+    )
+    probabilities = head.predict_proba(embeddings)
+    assert head.classes_.tolist() == [f"class {number}" for number in range(num_classes)]
+    assert not probabilities[:, 1].any()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert (probabilities.argmax(axis=1) == ids)[weights > 0].all()
+    np.testing.assert_array_equal(head.predict(embeddings), head.classes_[probabilities.argmax(axis=1)])
+    for again in (copy.deepcopy(head), setfit_load_head(*save(head))):
+        np.testing.assert_array_equal(again.predict_proba(embeddings), probabilities)
+        assert again.classes_.tolist() == head.classes_.tolist()
+
+
+def test_a_very_long_label_does_not_lengthen_the_others(problem, save):
+    embeddings, ids = problem(2)
+    labels = ["short", "x" * 100_000]
+    head = CatBoostHead(iterations=20).fit(embeddings, [labels[number] for number in ids])
+    for same in (head, setfit_load_head(*save(head))):
+        assert same.predict(embeddings).tolist() == [labels[number] for number in ids]
+        assert same.predict(embeddings).nbytes < 1000
+
+
+def test_weights_of_classes_are_those_of_all_classes(problem):
+    embeddings, ids = problem(4)
+    weights = (np.array(ids) != 1).astype(float)
+    head = CatBoostHead(class_weights=[3.0, 9.0, 1.0, 5.0], random_state=0).fit(embeddings, ids, sample_weight=weights)
+    rest = CatBoostHead(class_weights=[3.0, 1.0, 5.0], random_state=0)
+    few = weights > 0
+    rest.fit(embeddings[few], np.array(ids)[few])
+    np.testing.assert_array_equal(head.predict_proba(embeddings)[:, [0, 2, 3]], rest.predict_proba(embeddings))
+    with pytest.raises(ValueError, match="3 class_weights for 4 classes"):
+        rest.fit(embeddings, ids)
 
 
 def test_it_learns_from_two_texts_a_class(problem):

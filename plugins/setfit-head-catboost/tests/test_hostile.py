@@ -23,7 +23,8 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
     try:
         metadata = json.loads((folder / "metadata.json").read_text())
         head = setfit_load_head(folder, metadata)
-        outcome = "fine" if np.isfinite(head.predict_proba(np.zeros((3, 8)))).all() else "not finite"
+        sums = head.predict_proba(np.zeros((3, 8))).sum(axis=1)
+        outcome = "fine" if np.allclose(sums, 1) else "not finite"
     except ValueError as error:
         outcome = str(error)
     outcomes[folder.name] = outcome
@@ -66,9 +67,9 @@ HOSTILE = {
     "no trees": (replace(depth=np.zeros(0, np.int32)), "`depth` holds no trees"),
     "a leaf less": (lambda trees, metadata: trees.update(leaf_value=trees["leaf_value"][:-1]), "more or fewer leaves"),
     "a bias less": (lambda trees, metadata: trees.update(bias=trees["bias"][:-1]), "more or fewer leaves"),
-    "a class more": (told(classes_=[0, 1, 2, 3]), "more or fewer leaves"),
+    "a class more": (told(classes_=[0, 1, 2, 3], trained_=[0, 1, 2, 3]), "more or fewer leaves"),
     "loss for two": (told(loss_="Logloss"), "its loss doesn't fit its classes"),
-    "loss of more": (told(classes_=[0, 1]), "its loss doesn't fit its classes"),
+    "loss of more": (told(classes_=[0, 1], trained_=[0, 1]), "its loss doesn't fit its classes"),
     "loss unknown": (told(loss_="RMSE"), "its loss doesn't fit"),
     "loss of no kind": (told(loss_=["Logloss"]), "no good value for loss_"),
     "classes out of order": (told(classes_=[0, 2, 1]), "not in order"),
@@ -76,6 +77,18 @@ HOSTILE = {
     "classes of two kinds": (told(classes_=[0, 1, "2"]), "they hold int, str"),
     "classes of lists": (told(classes_=[[0], [1], [2]]), "they hold list"),
     "huge class": (told(classes_=[0, 1, 10**400]), "beyond 64 bits"),
+    "trained class beyond the others": (told(trained_=[0, 1, 3]), "a class that isn't there"),
+    "trained class before the others": (told(trained_=[-1, 0, 1]), "a class that isn't there"),
+    "trained class twice": (told(trained_=[0, 1, 1]), "no list of different positions"),
+    "trained classes as text": (told(trained_=["0", "1", "2"]), "no list of different positions"),
+    "one trained class": (told(trained_=[0]), "fewer than two"),
+    "no trained classes": (told(trained_=[]), "no list of different positions"),
+    "classes of no examples": (told(classes_=[*range(1000)]), "fine"),
+    "very many classes": (told(classes_=[*range(100_001)]), "more than 100000 classes"),
+    "very long class": (told(classes_=["a", "b", "c" * 10**7]), "fine"),
+    "parameter NaN": (told(params={"learning_rate": float("nan")}), "not JSON compliant"),
+    "parameter nested NaN": (told(params={"random_state": [float("nan")]}), "not JSON compliant"),
+    "huge leaves": (change("leaf_value", slice(None), 1e308), "values of the leaves.* sum to more than"),
     "no classes": (told(classes_=[]), "they hold nothing"),
     "no features": (told(n_features_in_=0), "its number of features"),
     "very many features": (told(n_features_in_=10**400), "its number of features"),
@@ -92,12 +105,18 @@ HOSTILE = {
     "array of arrays": (lambda trees, metadata: trees.update(border=trees["border"][:, None]), "fine"),
     "array too many": (replace(leaf_weights=np.zeros(9)), "other arrays than"),
     "array missing": (lambda trees, metadata: trees.pop("bias"), "other arrays than"),
+    "one against all, all unlikely": (
+        lambda trees, metadata: (metadata.update(loss_="MultiClassOneVsAll"), trees.update(bias=np.full(3, -1e9))),
+        "fine",
+    ),
+    "huge biases": (change("bias", slice(None), -1e308), "values of the leaves.* sum to more than"),
+    "very many trees": (replace(depth=np.zeros(100_001, np.int32)), "more than 100000 trees"),
     "many trees of one leaf": (
         lambda trees, metadata: trees.update(
-            depth=np.zeros(10**5, np.int32),
+            depth=np.zeros(10**4, np.int32),
             split_feature=np.zeros(0, np.int32),
             border=np.zeros(0, np.float32),
-            leaf_value=np.zeros(3 * 10**5),
+            leaf_value=np.zeros(3 * 10**4),
         ),
         "fine",
     ),
@@ -122,7 +141,7 @@ BYTES = {
         header(border={"dtype": "F64", "shape": [2**63, 2**63, 0], "data_offsets": [0, 0]}),
         "other arrays than|verflow|[Ii]nvalid",
     ),
-    "more than 64 MB": (bytes(2**26 + 1), "more than 64 MB"),
+    "more than 8 MB": (bytes(2**23 + 1), "more than 8 MB"),
 }
 
 

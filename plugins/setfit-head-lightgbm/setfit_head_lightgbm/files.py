@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["read", "write"]
 
 FILE: Final = "trees.safetensors"
-MAX_BYTES: Final = 64 * 2**20
+MAX_BYTES: Final = 8 * 2**20
 #: What is learned, apart from the trees.
-LEARNED: Final = {"classes_": list, "n_features_in_": int, "objective_": str}
+LEARNED: Final = {"classes_": list, "n_features_in_": int, "objective_": str, "trained_": list}
 
 
 def write(head: LightGBMHead, directory: Path) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def read(directory: Path, metadata: Mapping[str, Any]) -> LightGBMHead:
     path = directory / FILE
     try:
         head = _rebuilt(_arrays(path), metadata)
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"The head in {path} is damaged: {error}. Download or save the model again.") from error
     return head
 
@@ -72,6 +72,7 @@ def _rebuilt(trees: dict[str, Any], metadata: Mapping[str, Any]) -> LightGBMHead
     wrong = [name for name, kind in {"params": dict, **LEARNED}.items() if type(metadata.get(name)) is not kind]
     if wrong:
         raise ValueError(f"the metadata have no good value for {', '.join(wrong)}")
+    json.dumps(metadata["params"], allow_nan=False)  # NaN and infinity are refused
     head = LightGBMHead(**metadata["params"])
     learned = {name: metadata[name] for name in LEARNED}
     learned["classes_"] = np.array(learned["classes_"], dtype=object)  # as they are: NumPy would make them all alike
@@ -100,7 +101,7 @@ def _plain(name: str, value: Any) -> Any:
     """Return a parameter as JSON will give it back."""
     value = value.item() if isinstance(value, np.generic) else value
     try:
-        if json.loads(json.dumps(value)) == value:
+        if json.loads(json.dumps(value, allow_nan=False)) == value:
             return value
     except (TypeError, ValueError):
         pass

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 from lightgbm import Booster, LGBMClassifier
+from scipy.special import log_expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -43,6 +44,7 @@ KNOWN: Final = frozenset({*LGBMClassifier().get_params(), "extra_trees", "min_da
 BOOSTINGS: Final = ("gbdt", "dart")
 #: For three classes and more; for two it is binary.
 OBJECTIVES: Final = ("multiclass", "multiclassova")
+MAX_CLASSES: Final = 100_000
 #: LightGBM would choose between rows and columns by measuring the time, and so train otherwise now and then.
 ALWAYS: Final = {"verbosity": -1, "deterministic": True, "force_col_wise": True}
 
@@ -66,10 +68,11 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         params: The other arguments of `lightgbm.LGBMClassifier`, and those in `NATIVE`.
 
     Attributes:
-        booster_: The trained `lightgbm.Booster`, whose classes are the positions in `classes_`.
+        booster_: The trained `lightgbm.Booster`, whose classes are those that `trained_` lists.
         classes_: The labels seen in `fit`, sorted, `[num_classes]`.
         n_features_in_: Size of one embedding.
         objective_: What was minimised: `"binary"`, `"multiclass"` or `"multiclassova"`.
+        trained_: Positions in `classes_` of the classes that had an example of a weight above 0, in order.
 
     Raises:
         TypeError: A parameter is none of LightGBM's, or one that a head can't use.
@@ -88,6 +91,7 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     classes_: npt.NDArray[Any]
     n_features_in_: int
     objective_: str
+    trained_: list[int]
 
     def __init__(
         self,
@@ -134,7 +138,7 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             embeddings: Finite numbers, `[num_inputs, embedding_size]`.
             y: A label for each row: strings, integers, booleans or whole floats; two different ones at least.
             sample_weight: A weight of at least 0 for each row, `[num_inputs]`; None weighs all alike. A row of weight
-                0 counts as not given.
+                0 trains nothing; a class of which all have it is always predicted with probability 0.
 
         Returns:
             The head.
@@ -145,24 +149,31 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """
         rows = _matrix(embeddings)
         labels = [label.item() if isinstance(label, np.generic) else label for label in y]
-        weights = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            weights = np.asarray(np.ones(len(rows)) if sample_weight is None else sample_weight).astype(np.float32)
         if not len(rows) == len(labels) == weights.size or weights.ndim != 1:
             raise ValueError(
                 f"There are {len(rows)} embeddings, {len(labels)} labels and weights {list(weights.shape)}. Give one "
                 "label and one weight for each row."
             )
         if not (np.isfinite(rows).all() and np.isfinite(weights).all() and (weights >= 0).all()):
-            raise ValueError("The embeddings or weights hold NaN, infinity or a weight below 0. Leave such rows out.")
-        used = np.flatnonzero(weights)
-        labels = [labels[row] for row in used]
+            raise ValueError(
+                "The embeddings or weights hold NaN, infinity, a number beyond those of 32 bits, or a weight below 0. "
+                "Leave such rows out."
+            )
         classes = class_array(labels)
-        number = {label: position for position, label in enumerate(classes.tolist())}
-        objective = "binary" if len(classes) == 2 else self.params.get("objective", "multiclass")
+        position = {label: number for number, label in enumerate(classes.tolist())}
+        used = np.flatnonzero(weights)
+        trained, ids = np.unique([position[labels[row]] for row in used], return_inverse=True)
+        if len(trained) < 2:
+            found = repr(labels[used[0]]) if len(used) else "none"
+            raise ValueError(f"Of the classes, {found} has examples of a weight above 0. Two are the least.")
+        objective = "binary" if len(trained) == 2 else self.params.get("objective", "multiclass")
         settings = {**self.get_params(), **ALWAYS, "objective": objective, "n_jobs": _threads(self.n_jobs)}
         model = LGBMClassifier(**settings)
-        model.fit(rows[used], [number[label] for label in labels], sample_weight=weights[used])
+        model.fit(rows[used], ids, sample_weight=weights[used])
         self.booster_, self.classes_, self.objective_ = model.booster_, classes, objective
-        self.n_features_in_ = rows.shape[1]
+        self.n_features_in_, self.trained_ = rows.shape[1], trained.tolist()
         return self
 
     def predict(self, embeddings: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -202,12 +213,20 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
                 f"These embeddings have {rows.shape[1]} columns, but the head was trained on {self.n_features_in_}. "
                 "Use the body that it was trained with, or train it again."
             )
-        if not len(rows):  # LightGBM would refuse them
-            return np.zeros((0, len(self.classes_)))
-        found = np.asarray(self.booster_.predict(rows, num_threads=_threads(self.n_jobs)))
-        probabilities = found if found.ndim == 2 else np.stack([1 - found, found], axis=1)
-        normalized: npt.NDArray[np.float64] = probabilities / probabilities.sum(axis=1, keepdims=True)
-        return normalized
+        probabilities = np.zeros((len(rows), len(self.classes_)))
+        if len(rows):  # LightGBM would refuse none
+            probabilities[:, self.trained_] = self._shares(rows)
+        return probabilities
+
+    def _shares(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return the probabilities of the classes in `trained_`."""
+        scores = np.asarray(self.booster_.predict(rows, raw_score=True, num_threads=_threads(self.n_jobs)))
+        if self.objective_ == "binary":
+            scores = np.stack([np.zeros_like(scores), scores], axis=1)
+        elif self.objective_ == "multiclassova":
+            scores = log_expit(scores)  # whose softmax are the shares of the logistic functions
+        shares: npt.NDArray[np.float64] = softmax(scores, axis=1)
+        return shares
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, with arrays in the place of the booster."""
@@ -228,11 +247,12 @@ class LightGBMHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         _check_params(state["params"])
         _threads(state["n_jobs"])
         if trees is not None:
-            classes = np.asarray(state["classes_"]).tolist()
+            classes = np.asarray(state["classes_"], dtype=object).tolist()
             state["classes_"] = class_array(classes)
             if state["classes_"].tolist() != classes:
                 raise ValueError("its classes are not in order, or one is there twice")
-            state["booster_"] = booster_from(trees, state["objective_"], state["n_features_in_"], len(classes))
+            trained = _positions(state["trained_"], len(classes))
+            state["booster_"] = booster_from(trees, state["objective_"], state["n_features_in_"], len(trained))
         self.__dict__.update(state)
 
 
@@ -244,6 +264,17 @@ def _matrix(embeddings: npt.ArrayLike) -> npt.NDArray[np.float32]:
         )
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
         return np.ascontiguousarray(rows, dtype=np.float32)
+
+
+def _positions(trained: Any, num_classes: int) -> list[int]:
+    """Return the positions of the trained classes, if they are some of `num_classes`."""
+    if type(trained) is not list or {*map(type, trained)} != {int} or trained != sorted(set(trained)):
+        raise ValueError("`trained_` is no list of different positions in order")
+    if len(trained) < 2 or not 0 <= trained[0] < trained[-1] < num_classes <= MAX_CLASSES:
+        raise ValueError(
+            f"`trained_` names a class that isn't there or fewer than two, or there are more than {MAX_CLASSES} classes"
+        )
+    return trained
 
 
 def _threads(n_jobs: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,14 @@ if TYPE_CHECKING:
 
 __all__ = ["class_array"]
 
+#: In an array of strings; a file of a few megabytes could ask for gigabytes.
+MAX_CHARACTERS: Final = 2**22
+
 
 def class_array(labels: Sequence[Any]) -> npt.NDArray[Any]:
     """Return the different labels, sorted, as an array that holds exactly them.
+
+    Very long strings stay Python objects: an array gives each string, in predictions too, the room of the longest.
 
     Raises:
         ValueError: There are fewer than two, they are not of one kind, or of a kind that is no class; or NumPy would
@@ -31,6 +36,9 @@ def class_array(labels: Sequence[Any]) -> npt.NDArray[Any]:
     classes = sorted(set(labels))
     if len(classes) < 2:
         raise ValueError(f"All labels are {classes[0]!r}. Add examples of another class: two are the least.")
+    longest = max((len(label) for label in classes if isinstance(label, str)), default=0)
+    if longest * max(len(classes), 1000) > MAX_CHARACTERS:
+        return np.array(classes, dtype=object)
     array = np.array(classes)
     if array.dtype.hasobject or [*map(repr, array.tolist())] != [*map(repr, classes)]:
         raise ValueError("A label ends in NUL, or is an integer beyond 64 bits. Give the classes other names.")

@@ -39,6 +39,10 @@ LINKS: Final = {
 #: Of splits by numbers of which none was missing in training; the second bit has no meaning there.
 NUMERICAL: Final = {"0", "2"}
 MAX_FEATURES: Final = 100_000
+MAX_LEAVES: Final = 131_072  # of one tree; LightGBM's own bound
+#: Of absolute leaves. Far beyond what training gives, and far from where scores would be infinite.
+MAX_SUM: Final = 1e12
+MAX_TREES: Final = 100_000
 
 
 def trees_of(booster: lightgbm.Booster) -> Trees:
@@ -97,6 +101,8 @@ def _check(trees: Mapping[str, npt.NDArray[Any]], num_features: int, per_round: 
         if name not in trees or trees[name].dtype != dtype or trees[name].ndim != 1:
             raise ValueError(f"`{name}` is no list of {dtype.__name__}")
     leaves = trees["num_leaves"].astype(np.int64)
+    if len(leaves) > MAX_TREES or leaves.max(initial=0) > MAX_LEAVES:
+        raise ValueError(f"there are more than {MAX_TREES} trees, or one has more than {MAX_LEAVES} leaves")
     if not len(leaves) or len(leaves) % per_round or leaves.min() < 1:
         raise ValueError("`num_leaves` doesn't hold as many trees a round as there are classes, or one has no leaf")
     splits = leaves - 1
@@ -108,6 +114,8 @@ def _check(trees: Mapping[str, npt.NDArray[Any]], num_features: int, per_round: 
         raise ValueError("there are more or fewer leaves or splits than `num_leaves` says")
     if not (np.isfinite(trees["leaf_value"]).all() and np.isfinite(trees["threshold"]).all()):
         raise ValueError("a threshold or the value of a leaf is not finite")
+    if not np.abs(trees["leaf_value"] / MAX_SUM).sum() <= 1:
+        raise ValueError(f"the absolute values of the leaves sum to more than {MAX_SUM:g}")
     if total and not 0 <= features.min() <= features.max() < num_features:
         raise ValueError("`split_feature` names a feature that isn't there")
     first = np.repeat(np.cumsum(splits) - splits, splits)  # for each split, where those of its tree begin

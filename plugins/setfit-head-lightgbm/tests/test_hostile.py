@@ -23,7 +23,8 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
     try:
         metadata = json.loads((folder / "metadata.json").read_text())
         head = setfit_load_head(folder, metadata)
-        outcome = "fine" if np.isfinite(head.predict_proba(np.zeros((3, 8)))).all() else "not finite"
+        sums = head.predict_proba(np.zeros((3, 8))).sum(axis=1)
+        outcome = "fine" if np.allclose(sums, 1) else "not finite"
     except ValueError as error:
         outcome = str(error)
     outcomes[folder.name] = outcome
@@ -85,7 +86,7 @@ HOSTILE = {
     "leaf NaN": (change("leaf_value", -1, np.nan), "not finite"),
     "no leaves": (change("num_leaves", 0, 0), "one has no leaf"),
     "negative leaves": (change("num_leaves", 0, -(2**31)), "one has no leaf"),
-    "very many leaves": (change("num_leaves", slice(None), 2**31 - 1), "more or fewer leaves or splits"),
+    "very many leaves": (change("num_leaves", slice(None), 2**31 - 1), "one has more than 131072 leaves"),
     "one leaf more": (change("num_leaves", 0, 5), "more or fewer leaves or splits"),
     "no trees": (
         replace(
@@ -94,10 +95,10 @@ HOSTILE = {
         ),
         "as many trees a round",
     ),
-    "trees of two classes": (told(classes_=[0, 1], objective_="binary"), "fine"),
-    "a class more": (told(classes_=[0, 1, 2, 3, 4]), "as many trees a round"),
+    "trees of two classes": (told(classes_=[0, 1], trained_=[0, 1], objective_="binary"), "fine"),
+    "a class more": (told(classes_=[0, 1, 2, 3], trained_=[0, 1, 2, 3]), "as many trees a round"),
     "objective for two": (told(objective_="binary"), "its objective doesn't fit its classes"),
-    "objective of more": (told(classes_=[0, 1]), "its objective doesn't fit its classes"),
+    "objective of more": (told(classes_=[0, 1], trained_=[0, 1]), "its objective doesn't fit its classes"),
     "objective unknown": (told(objective_="custom\nmax_feature_idx=9"), "its objective doesn't fit"),
     "objective of no kind": (told(objective_=["binary"]), "no good value for objective_"),
     "classes out of order": (told(classes_=[0, 2, 1]), "not in order"),
@@ -105,6 +106,18 @@ HOSTILE = {
     "classes of two kinds": (told(classes_=[0, 1, "2"]), "they hold int, str"),
     "classes of lists": (told(classes_=[[0], [1], [2]]), "they hold list"),
     "huge class": (told(classes_=[0, 1, 10**400]), "beyond 64 bits"),
+    "trained class beyond the others": (told(trained_=[0, 1, 3]), "a class that isn't there"),
+    "trained class before the others": (told(trained_=[-1, 0, 1]), "a class that isn't there"),
+    "trained class twice": (told(trained_=[0, 1, 1]), "no list of different positions"),
+    "trained classes as text": (told(trained_=["0", "1", "2"]), "no list of different positions"),
+    "one trained class": (told(trained_=[0]), "fewer than two"),
+    "no trained classes": (told(trained_=[]), "no list of different positions"),
+    "classes of no examples": (told(classes_=[*range(1000)]), "fine"),
+    "very many classes": (told(classes_=[*range(100_001)]), "more than 100000 classes"),
+    "very long class": (told(classes_=["a", "b", "c" * 10**7]), "fine"),
+    "parameter NaN": (told(params={"learning_rate": float("nan")}), "not JSON compliant"),
+    "parameter nested NaN": (told(params={"random_state": [float("nan")]}), "not JSON compliant"),
+    "huge leaves": (change("leaf_value", slice(None), 1e308), "values of the leaves.* sum to more than"),
     "no classes": (told(classes_=[]), "they hold nothing"),
     "no features": (told(n_features_in_=0), "its number of features"),
     "very many features": (told(n_features_in_=10**400), "its number of features"),
@@ -121,7 +134,23 @@ HOSTILE = {
     "array of arrays": (lambda trees, metadata: trees.update(threshold=trees["threshold"][:, None]), "fine"),
     "array too many": (replace(cat_threshold=np.zeros(9, np.int32)), "other arrays than"),
     "array missing": (lambda trees, metadata: trees.pop("threshold"), "other arrays than"),
-    "deep chain": (chain(131_072), "fine"),
+    "deep chain": (chain(65_536), "fine"),
+    "very many trees": (
+        replace(
+            **{name: np.zeros(0, np.int32) for name in ("split_feature", "left_child", "right_child")},
+            num_leaves=np.ones(100_002, np.int32),
+            leaf_value=np.zeros(100_002),
+            threshold=np.zeros(0),
+        ),
+        "more than 100000 trees",
+    ),
+    "one against all, all unlikely": (
+        lambda trees, metadata: (
+            metadata.update(objective_="multiclassova"),
+            trees.update(leaf_value=np.full(len(trees["leaf_value"]), -1e9)),
+        ),
+        "fine",
+    ),
 }
 
 
@@ -143,7 +172,7 @@ BYTES = {
         header(threshold={"dtype": "F64", "shape": [2**63, 2**63, 0], "data_offsets": [0, 0]}),
         "other arrays than|verflow|[Ii]nvalid",
     ),
-    "more than 64 MB": (bytes(2**26 + 1), "more than 64 MB"),
+    "more than 8 MB": (bytes(2**23 + 1), "more than 8 MB"),
 }
 
 

@@ -1,3 +1,4 @@
+import copy
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import setfit_head_lightgbm
 from lightgbm import LGBMClassifier
 from lightgbm.basic import LightGBMError
-from setfit_head_lightgbm import LightGBMHead
+from setfit_head_lightgbm import LightGBMHead, setfit_load_head
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -73,7 +74,9 @@ def test_any_labels_come_back_as_members_of_the_sorted_classes(labels, problem):
         (lambda y: {"y": []}, "36 embeddings, 0 labels"),
         (lambda y: {"y": y, "sample_weight": [1.0] * 35}, r"36 labels and weights \[35\]"),
         (lambda y: {"y": y, "sample_weight": [-1.0] * 36}, "a weight below 0"),
-        (lambda y: {"y": y, "sample_weight": [0.0] * 36}, "they hold nothing"),
+        (lambda y: {"y": y, "sample_weight": [0.0] * 36}, "none has examples of a weight above 0"),
+        (lambda y: {"y": y, "sample_weight": [*[1.0] * 12, *[0.0] * 24]}, "Of the classes, 0 has examples of a weight"),
+        (lambda y: {"y": y, "sample_weight": [*[1.0] * 35, 1e300]}, "a number beyond those of 32 bits"),
     ],
 )
 def test_bad_labels_and_weights_are_refused_and_leave_the_head_as_it_was(spoilt, said, problem):
@@ -102,11 +105,11 @@ def test_what_lightgbm_refuses_leaves_the_head_as_it_was(problem):
     np.testing.assert_array_equal(head.predict_proba(embeddings), before)
 
 
-def test_a_row_of_weight_0_counts_as_not_given(problem):
+def test_a_row_of_weight_0_trains_nothing(problem):
     embeddings, ids = problem()
     odd = np.concatenate([embeddings, 100 * embeddings])
     weights = np.repeat([2.0, 0.0], len(ids))
-    weighed = LightGBMHead(random_state=1).fit(odd, [*ids, *[7] * len(ids)], sample_weight=weights)
+    weighed = LightGBMHead(random_state=1).fit(odd, [*ids, *ids[::-1]], sample_weight=weights)
     without = LightGBMHead(random_state=1).fit(embeddings, ids, sample_weight=weights[: len(ids)])
     np.testing.assert_array_equal(weighed.predict_proba(odd), without.predict_proba(odd))
 
@@ -125,6 +128,33 @@ def test_it_predicts_what_lightgbm_predicts(objective, num_classes, problem):
     expected = reference.fit(embeddings, ids).predict_proba(embeddings)
     expected = expected / expected.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(head.fit(embeddings, ids).predict_proba(embeddings), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_classes", [3, 4])
+def test_a_class_without_weight_has_probability_0(num_classes, problem, save):
+    embeddings, ids = problem(num_classes)
+    weights = (np.array(ids) != 1).astype(float)
+    head = LightGBMHead(n_estimators=20, random_state=0).fit(
+        embeddings, [f"class {number}" for number in ids], sample_weight=weights
+    )
+    probabilities = head.predict_proba(embeddings)
+    assert head.classes_.tolist() == [f"class {number}" for number in range(num_classes)]
+    assert not probabilities[:, 1].any()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert (probabilities.argmax(axis=1) == ids)[weights > 0].all()
+    np.testing.assert_array_equal(head.predict(embeddings), head.classes_[probabilities.argmax(axis=1)])
+    for again in (copy.deepcopy(head), setfit_load_head(*save(head))):
+        np.testing.assert_array_equal(again.predict_proba(embeddings), probabilities)
+        assert again.classes_.tolist() == head.classes_.tolist()
+
+
+def test_a_very_long_label_does_not_lengthen_the_others(problem, save):
+    embeddings, ids = problem(2)
+    labels = ["short", "x" * 100_000]
+    head = LightGBMHead(n_estimators=20).fit(embeddings, [labels[number] for number in ids])
+    for same in (head, setfit_load_head(*save(head))):
+        assert same.predict(embeddings).tolist() == [labels[number] for number in ids]
+        assert same.predict(embeddings).nbytes < 1000
 
 
 def test_it_learns_from_two_texts_a_class(problem):
