@@ -12,9 +12,10 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 
 from setfit_core.choosing.tables import bytes_text, markdown_table, text_table
-from setfit_core.errors import HeadError, SetFitError
+from setfit_core.errors import HeadError
 from setfit_core.heads.construction import HeadRecipe
 from setfit_core.labels import Label
+from setfit_core.plotting import new_figure, save_figure
 
 Metric: TypeAlias = Literal["accuracy", "macro_f1", "log_loss"]
 
@@ -166,15 +167,11 @@ class Comparison:
             The file.
 
         Raises:
+            ArgumentError: If the file's name doesn't end with a format.
             SetFitError: If matplotlib isn't installed, or the file can't be written.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            msg = 'Plots need matplotlib. Install it: pip install "setfit-core[plots]"'
-            raise SetFitError(msg) from error
         rows = [row for row in self.rows if row.error is None][::-1]  # the best one on top
-        figure = Figure(figsize=(12, 1.2 + 0.4 * len(rows)), layout="constrained")
+        figure = new_figure(12, 1.2 + 0.4 * len(rows))
         for axes, metric in zip(figure.subplots(1, len(METRICS), sharey=True), METRICS, strict=True):
             estimates: list[Estimate | None] = [getattr(row, metric) for row in rows]
             axes.errorbar(
@@ -185,16 +182,7 @@ class Comparison:
                 capsize=3,
             )
             axes.set(xlabel=METRIC_NAMES[metric], yticks=range(len(rows)), yticklabels=[row.name for row in rows])
-        path = Path(path)
-        beside = path.with_name(f".{os.getpid()}-{path.name}")
-        try:
-            figure.savefig(beside)
-            beside.replace(path)
-        except (OSError, ValueError) as error:
-            raise SetFitError(f"The plot {str(path)!r} can't be written: {error}. Give another file.") from error
-        finally:
-            beside.unlink(missing_ok=True)
-        return path
+        return save_figure(figure, path)
 
     def _caption(self) -> str:
         return (

@@ -229,8 +229,10 @@ def test_a_comparison_can_be_written_down(told, tmp_path):
     assert r"| a\|b | 1.000 ± 0.000 |" in comparison.to_markdown()
     plot = comparison.plot(tmp_path / "heads.svg")
     assert "<svg" in plot.read_text()
-    with pytest.raises(SetFitError, match="can't be written"):
+    with pytest.raises(ArgumentError, match="doesn't end with a format"):
         comparison.plot(tmp_path / "heads.nonsense")
+    with pytest.raises(SetFitError, match="can't be written"):
+        comparison.plot(tmp_path / "nowhere" / "heads.svg")
     assert [path.name for path in tmp_path.iterdir()] == ["heads.svg"]
 
 
