@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import stat
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,10 @@ HEAD_BYTES: Final = 16 * 2**20
 MAX_DIGITS: Final = 1000
 #: How far the square of a length may lie from 1, in float32.
 LENGTH_TOLERANCE: Final = 1e-4
+#: Numbers of which a graph is built on loading, a vector counted as `LEAST_SIZE` of them at least. Any vectors take
+#: less than 10 s of processor time then, and a file of a million could take hours.
+NUMBERS_OF_A_GRAPH: Final = 2**22
+LEAST_SIZE: Final = 256
 #: The length of a text that isn't known.
 NO_TEXT: Final = -1
 
@@ -74,15 +79,19 @@ def write(head: KNNHead, directory: Path) -> None:
 def read(directory: Path) -> KNNHead:
     """Read a head that `write` wrote. The files may be anybody's: they are refused, or they do no harm.
 
+    A graph that would take long to build isn't built: the head then searches exactly, and a warning says so.
+
     Raises:
         ValueError: A file is missing, damaged or made to do harm, the two don't fit each other, or a newer version of
             this package wrote them.
     """
     record = _record(directory / HEAD_FILE)
     path = directory / EXAMPLES_FILE
+    if record["params"].keys() != KNNHead().get_params().keys():
+        raise _damaged(directory / HEAD_FILE, "its parameters are not those of the head")
     try:
         head = KNNHead(**record["params"])
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise _damaged(directory / HEAD_FILE, str(error)) from error
     try:
         _check_regular(path)
@@ -95,8 +104,20 @@ def read(directory: Path) -> KNNHead:
     except (SafetensorError, ValueError) as error:
         raise _damaged(path, str(error)) from error
     examples = Examples(tensors["vectors"], tensors["targets"], tensors["weights"], texts, record["classes"])
-    head.restore(examples, Neighbours(examples.vectors, approximate=record["approximate"]))
+    approximate = record["approximate"] and _soon_built(*examples.vectors.shape)
+    if record["approximate"] and not approximate:
+        warnings.warn(
+            f"{directory} was searched approximately, and is searched exactly now: a graph of {len(examples.vectors)} "
+            "examples takes long to build, which is not done for files from anybody. If you trust them and ask about "
+            "many texts, call build_index() of the head.",
+            stacklevel=2,
+        )
+    head.restore(examples, Neighbours(examples.vectors, approximate=approximate))
     return head
+
+
+def _soon_built(count: int, size: int) -> bool:
+    return count * max(size, LEAST_SIZE) <= NUMBERS_OF_A_GRAPH
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class KNNHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         temperature: A smaller one gives more to the nearest; in the unit of the cosine, at least 1e-9.
         smoothing: The part of the probability that is spread evenly over the classes, at least 0 and below 1.
         index: How neighbours are found: `"exact"` by comparing with every example, `"approximate"` through a graph,
-            `"auto"` exactly up to 500,000 examples. It counts when examples are added.
+            `"auto"` exactly up to 500,000 examples. It counts when examples are added, and in `build_index`.
         keep_texts: Whether the training texts are kept, and saved with the head, for `explain`.
 
     Attributes:
@@ -92,10 +92,13 @@ class KNNHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         """Set parameters: `index` and `keep_texts` for what is learned next, the others at once.
 
         Raises:
-            TypeError: A parameter is none of the head's; nothing is set.
-            ValueError: A parameter has a value that it can't have; nothing is set.
+            ValueError: A parameter is none of the head's, or has a value that it can't have; nothing is set.
         """
-        _check_params(**{**self.get_params(), **params})
+        known = self.get_params()
+        unknown = sorted(params.keys() - known.keys())
+        if unknown:
+            raise ValueError(f"There is no parameter {', '.join(unknown)}. There are {', '.join(known)}.")
+        _check_params(**{**known, **params})
         super().set_params(**params)
         return self
 
@@ -156,6 +159,21 @@ class KNNHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
             self._keep(later, None)
         return self
 
+    def build_index(self) -> KNNHead:
+        """Search from now on as the parameter `index` says, among the examples that are there.
+
+        It is for a head that was loaded without its graph, and after `set_params(index=...)`.
+
+        Returns:
+            The head.
+
+        Raises:
+            NotFittedError: The head isn't fitted.
+        """
+        check_is_fitted(self, "examples_")
+        self._keep(self.examples_, None)
+        return self
+
     def predict(self, embeddings: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the class with the largest probability for each row, the first of equal ones.
 
@@ -205,10 +223,11 @@ class KNNHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
         Raises:
             NotFittedError: The head isn't fitted.
-            ValueError: The embeddings can't be used, or are of another size than in `fit`; or the limit is below 1.
+            ValueError: The embeddings can't be used, or are of another size than in `fit`; or the limit is no whole
+                number from 1 on.
         """
-        if limit < 1:
-            raise ValueError(f"limit={limit!r} leaves nothing to explain by. Ask for one example or more.")
+        if not isinstance(limit, (int, np.integer)) or limit < 1:
+            raise ValueError(f"limit={limit!r} is no number of examples. Give a whole number from 1 on.")
         explanations = []
         for indices, similarities, weights in self._votes(embeddings):
             order = np.argsort(-weights, axis=1, kind="stable")[:, :limit]

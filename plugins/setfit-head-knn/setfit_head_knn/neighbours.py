@@ -36,16 +36,17 @@ class Neighbours:
         vectors: Float32 `[num_vectors, size]`, one at least; rows of length 1, or 0.
         approximate: Whether to search through a graph, which is built at once, in one thread: a graph built in several
             is another each time.
+        graph: A graph of these vectors that is there already.
     """
 
-    def __init__(self, vectors: npt.NDArray[np.float32], *, approximate: bool) -> None:
+    def __init__(self, vectors: npt.NDArray[np.float32], *, approximate: bool, graph: Any = None) -> None:
         self.vectors = vectors
         self.approximate = approximate
-        self._graph: Any = self._new_graph() if approximate else None
+        self._graph: Any = _new_graph(vectors) if approximate and graph is None else graph
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The library's graphs can't be copied; one built anew from the same vectors is the same.
-        return _rebuilt, (self.vectors, self.approximate)
+    def __getstate__(self) -> dict[str, Any]:
+        # The library's graphs can't be copied; one that is built from the same vectors when it is needed is the same.
+        return {**vars(self), "_graph": None}
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -53,13 +54,14 @@ class Neighbours:
     def extended(self, vectors: npt.NDArray[np.float32], *, approximate: bool) -> Neighbours:
         """Return the neighbours among more vectors: the present ones, followed by others.
 
-        A graph grows in place, so this object is of no use afterwards.
+        A graph grows in place, so it goes over to those that are returned. Who still searches here, as a copy of a
+        head does, has another built.
         """
         if self._graph is None or not approximate:
             return Neighbours(vectors, approximate=approximate)
-        _add(self._graph, vectors, len(self.vectors))
-        self.vectors = vectors
-        return self
+        graph, self._graph = self._graph, None
+        _add(graph, vectors, len(self.vectors))
+        return Neighbours(vectors, approximate=True, graph=graph)
 
     def find(self, queries: Floats, count: int) -> tuple[Indices, Floats]:
         """Find the nearest vectors.
@@ -71,7 +73,9 @@ class Neighbours:
         Returns:
             Their indices and cosine similarities, both `[num_queries, count]`, the nearest first.
         """
-        if self._graph is not None:
+        if self.approximate:
+            if self._graph is None:
+                self._graph = _new_graph(self.vectors)
             found = [self._through_graph(query, count) for query in queries]
         else:
             step = max(1, BLOCK // len(self.vectors))
@@ -114,17 +118,18 @@ class Neighbours:
         nearest = order[first[:, None] + np.arange(count)]
         return indices[nearest], similarities[nearest]
 
-    def _new_graph(self) -> Any:
-        graph = voyager.Index(
-            voyager.Space.Cosine,
-            num_dimensions=self.vectors.shape[1],
-            M=LINKS,
-            ef_construction=CANDIDATES_WHEN_ADDING,
-            random_seed=0,
-            max_elements=len(self.vectors),
-        )
-        _add(graph, self.vectors, 0)
-        return graph
+
+def _new_graph(vectors: npt.NDArray[np.float32]) -> Any:
+    graph = voyager.Index(
+        voyager.Space.Cosine,
+        num_dimensions=vectors.shape[1],
+        M=LINKS,
+        ef_construction=CANDIDATES_WHEN_ADDING,
+        random_seed=0,
+        max_elements=len(vectors),
+    )
+    _add(graph, vectors, 0)
+    return graph
 
 
 def _add(graph: Any, vectors: npt.NDArray[np.float32], start: int) -> None:
@@ -147,7 +152,3 @@ def unit_rows(rows: Floats) -> Floats:
 def _divided(rows: Floats, by: Floats) -> Floats:
     quotient: Floats = rows / np.where(by > 0, by, 1)[:, None]
     return quotient
-
-
-def _rebuilt(vectors: npt.NDArray[np.float32], approximate: bool) -> Neighbours:
-    return Neighbours(vectors, approximate=approximate)

@@ -76,6 +76,18 @@ def test_how_it_was_searched_stays_whatever_the_parameter_says_by_now(problem, s
     assert load(save(head)).neighbours_.approximate
 
 
+@pytest.mark.parametrize(("count", "size"), [(17_000, 2), (5_000, 1000)])
+def test_a_graph_that_takes_long_is_not_built_from_a_file(count, size, problem, craft, load):
+    vectors = np.zeros((count, size), np.float32)
+    vectors[:, 0] = 1
+    texts = {"text_lengths": np.full(count, -1), "text_bytes": np.zeros(0, np.uint8)}
+    folder = craft(vectors=vectors, targets=np.zeros(count, int), weights=np.ones(count), approximate=True, **texts)
+    with pytest.warns(UserWarning, match=rf"searched exactly now: a graph of {count} .* call build_index\(\)"):
+        loaded = load(folder)
+    assert not loaded.neighbours_.approximate
+    assert loaded.predict(vectors[:1]).tolist() == [0]
+
+
 def test_texts_that_are_not_kept_are_in_no_file(problem, save):
     embeddings, ids = problem(per_class=1)
     for keep, found in ((True, True), (False, False)):
@@ -196,7 +208,8 @@ def test_tensors_that_do_not_fit_are_refused(changes, said, craft, load):
         ({"params": params(temperature=float("nan"))}, "temperature=nan"),
         ({"params": params(temperature=10**400)}, "temperature=1000"),
         ({"params": params(index=["exact"])}, "index="),
-        ({"params": params(threads=8)}, "unexpected keyword argument 'threads'"),
+        ({"params": params(threads=8)}, "parameters are not those of the head"),
+        ({"params": {}}, "parameters are not those of the head"),
     ],
 )
 def test_records_that_do_not_fit_are_refused(changes, said, craft, load):

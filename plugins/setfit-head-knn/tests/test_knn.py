@@ -127,6 +127,7 @@ def test_auto_is_exact_for_few_examples_and_the_parameter_counts_when_examples_a
     assert not head.neighbours_.approximate
     head.set_params(index="approximate")
     assert not head.neighbours_.approximate
+    assert copy.copy(head).build_index().neighbours_.approximate
     assert head.partial_fit(embeddings, ids).neighbours_.approximate
     monkeypatch.setattr("setfit_head_knn.head.MOST_EXACT", 36)
     head = KNNHead().fit(embeddings, ids)
@@ -212,6 +213,9 @@ def test_weights_sum_to_the_shares_that_make_the_probabilities(problem):
     np.testing.assert_allclose(head.predict_proba(unseen), 0.97 * shares + 0.01)
     assert head.explain(unseen, 2) == [neighbours[:2] for neighbours in explanations]
     assert head.explain(np.zeros((0, 16))) == []
+    for limit in (0, 2.5, None):
+        with pytest.raises(ValueError, match=f"limit={limit} is no number of examples"):
+            head.explain(unseen, limit)
 
 
 def test_texts_are_kept_unless_it_is_said_otherwise(problem):
@@ -245,6 +249,16 @@ def test_learning_in_parts_is_learning_at_once(index, problem):
     assert in_parts.classes_.tolist() == at_once.classes_.tolist()
     np.testing.assert_array_equal(in_parts.predict_proba(unseen), at_once.predict_proba(unseen))
     assert in_parts.explain(unseen) == at_once.explain(unseen)
+
+
+def test_a_copy_that_learns_on_leaves_the_original_alone(problem):
+    embeddings, ids = problem(per_class=40, spread=2.0)
+    head = KNNHead(index="approximate").fit(embeddings[:60], ids[:60])
+    before = head.explain(embeddings, 20)
+    later = copy.copy(head).partial_fit(embeddings[60:], ids[60:])
+    assert head.explain(embeddings, 20) == before
+    at_once = KNNHead(index="approximate").fit(embeddings, ids)
+    assert later.explain(embeddings, 20) == at_once.explain(embeddings, 20)
 
 
 def test_classes_get_columns_before_they_have_examples(problem):
@@ -336,7 +350,7 @@ def test_parameters_are_checked_before_anything_is_set(params):
     head = KNNHead(n_neighbors=3)
     with pytest.raises(ValueError, match=f"{name}="):
         head.set_params(**{"keep_texts": False, **params})
-    with pytest.raises(TypeError, match="neighbours"):
+    with pytest.raises(ValueError, match="There is no parameter neighbours. There are index, keep_texts, n_neighbors"):
         head.set_params(neighbours=3)
     assert clone(head).get_params() == KNNHead(n_neighbors=3).get_params()
 
