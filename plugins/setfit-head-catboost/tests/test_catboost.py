@@ -24,6 +24,8 @@ def test_the_entry_point_leads_to_a_module_whose_hooks_name_parameters_that_the_
     assert 4 <= len(space) <= 6
     lowest = CatBoostHead(**{name: values["low"] for name, values in space.items()})
     assert space.keys() <= lowest.get_params().keys()
+    # The time of a training grows with the product of these; that of the defaults is 90.
+    assert np.prod([space[name]["high"] for name in ("iterations", "depth", "rsm")]) < 500
 
 
 def test_it_neither_imports_nor_requires_the_core():

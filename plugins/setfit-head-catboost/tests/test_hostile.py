@@ -141,7 +141,7 @@ BYTES = {
         header(border={"dtype": "F64", "shape": [2**63, 2**63, 0], "data_offsets": [0, 0]}),
         "other arrays than|verflow|[Ii]nvalid",
     ),
-    "more than 8 MB": (bytes(2**23 + 1), "more than 8 MB"),
+    "one byte too long": (bytes(2**23 + 1), "more than 8 MB"),
 }
 
 
