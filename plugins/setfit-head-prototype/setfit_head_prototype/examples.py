@@ -127,7 +127,7 @@ def unit(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     wide = rows.astype(np.float64)
     peaks = np.maximum(wide.max(axis=1, keepdims=True), -wide.min(axis=1, keepdims=True))
     wide /= np.where(peaks > 0, peaks, 1)
-    lengths: npt.NDArray[np.float64] = np.linalg.norm(wide, axis=1, keepdims=True)
+    lengths: npt.NDArray[np.float64] = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
     wide /= np.where(lengths > 0, lengths, 1)
     return wide
 

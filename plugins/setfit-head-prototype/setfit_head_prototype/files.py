@@ -16,7 +16,7 @@ from safetensors.numpy import load, save
 from sklearn.exceptions import NotFittedError
 
 from setfit_head_prototype.examples import Examples
-from setfit_head_prototype.head import PrototypeHead, check_parameters, check_size
+from setfit_head_prototype.head import MOST_CLASSES, PrototypeHead, check_parameters, check_size
 from setfit_head_prototype.labels import check_classes
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ EXAMPLES_FILE: Final = "examples.safetensors"
 HEAD_FILE: Final = "head.json"
 VERSION: Final = 1
 
-EXAMPLES_BYTES: Final = 512 * 2**20
+EXAMPLES_BYTES: Final = 128 * 2**20
 HEAD_BYTES: Final = 8 * 2**20
 #: Python before 3.10.7 takes a time that is the square of their number.
 MAX_DIGITS: Final = 1000
@@ -61,7 +61,7 @@ def write(head: PrototypeHead, directory: Path) -> None:
     if len(tensors) > EXAMPLES_BYTES or len(content) > HEAD_BYTES:
         raise ValueError(
             f"The head can't be saved: {len(examples.rows)} examples or {len(examples.classes)} classes take more than "
-            f"the {EXAMPLES_BYTES // 2**20} MB or {HEAD_BYTES // 2**20} MB that are read again. Train it on fewer."
+            f"the {EXAMPLES_BYTES // 2**20} MiB or {HEAD_BYTES // 2**20} MiB that are read again. Train it on fewer."
         )
     (directory / EXAMPLES_FILE).write_bytes(tensors)
     (directory / HEAD_FILE).write_bytes(content)
@@ -78,15 +78,18 @@ def read(directory: Path) -> PrototypeHead:
     path = directory / EXAMPLES_FILE
     content = _content(path, EXAMPLES_BYTES)
     try:
-        examples = _examples(load(content), record["classes"]).merged()
+        tensors = load(content)
+        del content  # as large as they are
+        examples = _examples(tensors, record["classes"]).merged()
     except (ValueError, KeyError, safetensors.SafetensorError) as error:
         raise _damaged(path, str(error).rstrip(".")) from error
     return PrototypeHead(**record["params"])._learn(examples)  # noqa: SLF001  # the same package
 
 
 def _read_record(path: Path) -> dict[str, Any]:
+    content = _content(path, HEAD_BYTES)
     try:
-        record = json.loads(_content(path, HEAD_BYTES), parse_int=_integer)
+        record = json.loads(content, parse_int=_integer)
     except RecursionError as error:
         raise _damaged(path, "it is nested too deep") from error
     except ValueError as error:
@@ -103,10 +106,12 @@ def _read_record(path: Path) -> dict[str, Any]:
     classes, params = record["classes"], record["params"]
     if type(params) is not dict or params.keys() != PrototypeHead().get_params().keys():
         raise _damaged(path, "its parameters are none of this head")
+    if type(classes) is list and len(classes) > MOST_CLASSES:
+        raise _damaged(path, f"it has {len(classes)} classes, and {MOST_CLASSES} are the most that are read")
     try:
         check_parameters(params)
         known = classes if classes is None else sorted(check_classes(classes))
-    except (OverflowError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise _damaged(path, str(error).rstrip(".")) from error
     if classes != known:
         raise _damaged(path, "its classes are not in order, or one is there twice")
@@ -119,7 +124,7 @@ def _examples(tensors: dict[str, np.ndarray[Any, Any]], classes: list[Any] | Non
     rows, targets, weights = tensors["embeddings"], tensors["targets"], tensors["weights"]
     if rows.dtype != np.float32 or rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():
         raise ValueError("its embeddings are no finite float32 numbers [num_examples, embedding_size]")
-    lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
     if not ((np.abs(lengths - 1) < 1e-3) | (lengths == 0)).all():
         raise ValueError("its embeddings are not of length 1")
     if weights.dtype != np.float64 or weights.shape != rows.shape[:1] or not (weights > 0).all():
@@ -127,15 +132,15 @@ def _examples(tensors: dict[str, np.ndarray[Any, Any]], classes: list[Any] | Non
     if classes is None:
         if targets.dtype != np.uint8 or targets.ndim != 2 or len(targets) != len(rows) or not targets.size:
             raise ValueError("its targets are no rows of 0 and 1, one an example")
+        check_size(len(rows), targets.shape[1], rows.shape[1], multi_label=True)
         if targets.max() > 1:
             raise ValueError("its targets hold something else than 0 and 1")
-        check_size(targets.shape[1], rows.shape[1])
         return Examples(rows, weights, targets.astype(bool), [*range(targets.shape[1])])
     if targets.dtype != np.int64 or targets.shape != rows.shape[:1]:
         raise ValueError("its targets are no int64 position of a class an example")
     if targets.min() < 0 or targets.max() >= len(classes):
         raise ValueError("its targets name a class that isn't there")
-    check_size(len(classes), rows.shape[1])
+    check_size(len(rows), len(classes), rows.shape[1], multi_label=False)
     return Examples(rows, weights, targets, classes)
 
 
@@ -150,7 +155,7 @@ def _content(path: Path, limit: int) -> bytes:
             f"{path} can't be read ({error}): the head is incomplete. Download or save the model again."
         ) from error
     if len(content) > limit:
-        raise _damaged(path, f"it has more than {limit // 2**20} MB, the most that is read")
+        raise _damaged(path, f"it has more than {limit // 2**20} MiB, the most that is read")
     return content
 
 

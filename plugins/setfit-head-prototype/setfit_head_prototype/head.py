@@ -18,8 +18,12 @@ from setfit_head_prototype.labels import class_array, encoded
 
 __all__ = ["PrototypeHead", "check_parameters", "check_size"]
 
-#: Classes times embedding size: 1 GB of means.
-MOST_NUMBERS: Final = 2**27
+MOST_EXAMPLES: Final = 2**20
+MOST_CLASSES: Final = 2**16
+#: Classes times embedding size, and examples times labels: 128 MiB in float64.
+MOST_NUMBERS: Final = 2**24
+#: Examples times labels times embedding size: seconds.
+MOST_PRODUCTS: Final = 2**34
 #: The likeliest class of smaller ones has the probability 1, too.
 LEAST_TEMPERATURE: Final = 1e-6
 
@@ -190,7 +194,7 @@ class PrototypeHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     def _learn(self, examples: Examples) -> PrototypeHead:
         check_parameters(self.get_params())
-        check_size(len(examples.classes), examples.rows.shape[1])
+        check_size(len(examples.rows), len(examples.classes), examples.rows.shape[1], examples.multi_label)
         having, lacking = sums(examples)
         calibration = Calibration(examples, having, lacking)
         temperature = calibration.temperature() if self.temperature == "auto" else float(self.temperature)
@@ -229,21 +233,32 @@ def check_parameters(params: Mapping[str, Any]) -> None:
         raise ValueError(f"false_rejection_rate={rate!r} is no number of at least 0 and below 1.")
 
 
-def check_size(num_classes: int, embedding_size: int) -> None:
-    """Refuse more means than there is room for.
+def check_size(num_examples: int, num_classes: int, embedding_size: int, multi_label: bool) -> None:
+    """Refuse what would take gigabytes or minutes.
 
     Raises:
-        ValueError: There are too many classes for embeddings of this size.
+        ValueError: There are too many classes, or too many examples, at all or for so many labels.
     """
-    if num_classes * embedding_size > MOST_NUMBERS:
+    most = min(MOST_CLASSES, MOST_NUMBERS // embedding_size)
+    if num_classes > most:
         raise ValueError(
-            f"{num_classes} classes are too many for embeddings of size {embedding_size}: at most "
-            f"{MOST_NUMBERS // embedding_size} can be kept."
+            f"{num_classes} classes are too many: with embeddings of size {embedding_size}, at most {most} can be kept."
+        )
+    most = MOST_EXAMPLES
+    if multi_label:
+        most = min(most, min(MOST_NUMBERS, MOST_PRODUCTS // embedding_size) // num_classes)
+    if num_examples > most:
+        raise ValueError(
+            f"{num_examples} examples are too many: with embeddings of size {embedding_size} and {num_classes} "
+            f"{'labels a text' if multi_label else 'classes'}, at most {most} can be kept."
         )
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and type(value) is not bool and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float, np.number)) and type(value) is not bool and math.isfinite(value)
+    except (OverflowError, TypeError):  # an integer beyond floats, a complex number
+        return False
 
 
 def _examples(

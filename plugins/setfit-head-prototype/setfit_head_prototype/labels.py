@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["Targets", "check_classes", "class_array", "encoded"]
+
+#: Of an array of strings: 16 MiB.
+MOST_CHARACTERS: Final = 2**22
 
 #: Positions of classes, int64 `[num_inputs]`, or which labels each text has, bool `[num_inputs, num_labels]`.
 Targets: TypeAlias = "npt.NDArray[np.int64] | npt.NDArray[np.bool_]"
@@ -54,13 +57,17 @@ def check_classes(labels: Sequence[Any]) -> set[Any]:
 
 
 def class_array(classes: Sequence[Any]) -> npt.NDArray[Any]:
-    """Return classes as an array that holds exactly them.
+    """Return classes as an array that holds exactly them: of objects where a type of NumPy would change or bloat them.
 
-    NumPy cuts NULs off the end of strings, and makes floats of some sets of large integers: such classes stay objects.
+    NumPy cuts NULs off the end of strings, makes floats of some sets of large integers, and gives each string, also
+    among predictions, the room of the longest.
     """
-    array = np.array(classes)
-    unchanged = [*map(repr, array.tolist())] == [*map(repr, classes)]
-    return array if unchanged else np.array(classes, dtype=object)
+    longest = max(map(len, classes)) if isinstance(classes[0], str) else 0
+    if longest * max(len(classes), 1000) <= MOST_CHARACTERS:
+        array = np.array(classes)
+        if [*map(repr, array.tolist())] == [*map(repr, classes)]:
+            return array
+    return np.array(classes, dtype=object)
 
 
 def _plain(labels: Iterable[Any]) -> list[Any]:

@@ -184,8 +184,70 @@ def test_files_that_are_damaged_or_hostile_are_refused(spoil, problem, save, mon
     embeddings, ids = problem()
     folder = save(PrototypeHead().fit(embeddings, ids))
     spoil(folder)
-    with pytest.raises(ValueError, match=r"(?s)^/.* (Download or save the model again\.|pip install --upgrade)"):
+    with pytest.raises(
+        ValueError, match=r"(?s)^/.* (Download or save the model again\.|pip install --upgrade)"
+    ) as refused:
         load(folder)
+    assert str(refused.value).count(str(folder)) == 1 + str(refused.value).count("[Errno")
+
+
+def test_files_that_would_grow_are_refused_before_they_do(save):
+    one = {
+        "embeddings": lambda array: array[:1],
+        "weights": lambda array: array[:1],
+        "targets": lambda array: array[:1],
+    }
+    wide = {**one, "embeddings": lambda array: np.eye(1, 2**14, dtype=np.float32)}
+    cases = [
+        ([0, 1], record(classes=[*range(2**16 + 1)]), "65537 classes, and 65536 are the most"),
+        ([0, 1], [record(classes=[*range(1025)]), tensors(**wide)], "at most 1024 can be kept"),
+        (
+            np.eye(2, dtype=int),
+            tensors(**{**one, "targets": lambda a: np.ones((1, 2**16 + 1), np.uint8)}),
+            "at most 65536",
+        ),
+        (
+            np.eye(2, dtype=int),
+            tensors(
+                embeddings=lambda array: np.eye(2**10 + 1, 2**10, dtype=np.float32),
+                weights=lambda array: np.ones(2**10 + 1),
+                targets=lambda array: np.ones((2**10 + 1, 2**14), np.uint8),
+            ),
+            "1025 examples are too many: .* 16384 labels a text, at most 1024 can be kept",
+        ),
+        (
+            [0, 1],
+            tensors(
+                embeddings=lambda array: np.ones((2**20 + 1, 1), np.float32),
+                weights=lambda array: np.ones(2**20 + 1),
+                targets=lambda array: np.zeros(2**20 + 1, np.int64),
+            ),
+            "1048577 examples are too many",
+        ),
+    ]
+    for labels, spoils, said in cases:
+        folder = save(PrototypeHead().fit(np.eye(2), labels))
+        for spoil in spoils if isinstance(spoils, list) else [spoils]:
+            spoil(folder)
+        with pytest.raises(ValueError, match=said):
+            load(folder)
+
+
+def test_what_could_not_be_loaded_again_is_not_learned(problem):
+    embeddings, ids = problem()
+    head = PrototypeHead().fit(embeddings, ids)
+    with pytest.raises(ValueError, match="65537 classes are too many"):
+        head.partial_fit(embeddings, ids, classes=range(2**16 + 1))
+    assert head.classes_.tolist() == [0, 1, 2]
+
+
+def test_a_long_label_does_not_make_all_long(problem, save):
+    embeddings, ids = problem()
+    names = ["a" * 5000, "b", "c"]
+    head = PrototypeHead().partial_fit(embeddings, [names[number] for number in ids], classes=map(str, range(1000)))
+    for each in (head, load(save(head))):
+        assert each.classes_.dtype == each.predict(embeddings).dtype == object
+        assert set(each.predict(embeddings)) == set(names)
 
 
 def test_rows_of_labels_from_others_are_checked(problem, save):

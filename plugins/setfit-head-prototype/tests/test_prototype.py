@@ -159,7 +159,15 @@ def test_embeddings_and_weights_that_do_not_fit_are_refused(problem):
 
 
 @pytest.mark.parametrize(
-    "params", [{"temperature": 0}, {"temperature": 1e-7}, {"temperature": "cold"}, {"false_rejection_rate": 1.0}]
+    "params",
+    [
+        {"temperature": 0},
+        {"temperature": 1e-7},
+        {"temperature": "cold"},
+        {"temperature": 10**400},
+        {"temperature": 1j},
+        {"false_rejection_rate": 1.0},
+    ],
 )
 def test_parameters_without_meaning_are_refused(problem, params):
     with pytest.raises(ValueError, match=next(iter(params))):
