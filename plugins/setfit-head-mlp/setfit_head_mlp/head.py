@@ -18,6 +18,8 @@ __all__ = ["Activation", "MLPHead"]
 Activation: TypeAlias = Literal["gelu", "relu"]
 
 THRESHOLD: Final = 0.5
+#: What logits may be divided by and stay finite in float32.
+LEAST_TEMPERATURE: Final = 1e-9
 #: More hidden layers than anybody trains on embeddings; a saved head may ask for no more.
 MOST_LAYERS: Final = 16
 ACTIVATIONS: Final[Mapping[str, type[nn.Module]]] = {"gelu": nn.GELU, "relu": nn.ReLU}
@@ -39,7 +41,8 @@ class MLPHead(nn.Module):
             all alike.
         label_smoothing: Share of each target that is spread over all classes, from 0 to below 1.
         focal_gamma: How much less the loss counts what is predicted well, see `FocalLoss`; 0 for cross-entropy.
-        temperature: Logits are divided by it; above 1 flattens the probabilities, below 1 sharpens them.
+        temperature: Logits are divided by it; above 1 flattens the probabilities, below 1 sharpens them. At least
+            1e-9.
         device: Where the parameters live; None takes CUDA if there is one, else MPS, else the CPU.
         multitarget: Whether a text may have several labels: sigmoid and a threshold of 0.5 then replace softmax and
             argmax, and labels are rows of zeros and ones.
@@ -84,7 +87,7 @@ class MLPHead(nn.Module):
         self.class_weights = None if class_weights is None else _weights(class_weights)
         self.label_smoothing = _number("label_smoothing", label_smoothing, below=1.0)
         self.focal_gamma = _number("focal_gamma", focal_gamma)
-        self.temperature = _number("temperature", temperature, positive=True)
+        self.temperature = _number("temperature", temperature, least=LEAST_TEMPERATURE)
         self.multitarget = bool(multitarget)
         place = _default_device() if device is None else torch.device(device)
         self.layers = self._built(size_in, place)
@@ -156,7 +159,8 @@ class MLPHead(nn.Module):
                     f"class_weights has {len(self.class_weights)} weights, but the head has {self.out_features} "
                     "outputs. Give one weight for each, in the order of the class ids."
                 )
-            weight = self._first_weight.new_tensor(self.class_weights)
+            first = self._first_weight
+            weight = torch.tensor(self.class_weights, dtype=first.dtype, device=first.device)
         return FocalLoss(self.focal_gamma, weight, self.label_smoothing, multitarget=self.multitarget)
 
     def get_config_dict(self) -> dict[str, Any]:
@@ -205,7 +209,10 @@ def _sizes(hidden_sizes: int | Sequence[int]) -> tuple[int, ...]:
 
 def _weights(class_weights: Sequence[float]) -> tuple[float, ...]:
     if not isinstance(class_weights, (list, tuple)) or not class_weights:
-        raise ValueError(f"class_weights must be a list of numbers, one for each class id, not {class_weights!r}")
+        raise ValueError(
+            "class_weights must be a list of numbers, one for each class id; tolist() makes one of an array or tensor; "
+            f"not {class_weights!r}"
+        )
     return tuple(_number("each of class_weights", weight, positive=True) for weight in class_weights)
 
 
@@ -219,13 +226,13 @@ def _count(name: str, value: Any) -> int:
     return number
 
 
-def _number(name: str, value: Any, *, positive: bool = False, below: float = math.inf) -> float:
+def _number(name: str, value: Any, *, positive: bool = False, least: float = 0.0, below: float = math.inf) -> float:
     try:
         number = math.nan if isinstance(value, (bool, str)) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not 0 <= number < below or (positive and number == 0):
-        bounds = "finite number above 0" if positive else "finite number of at least 0"
+    if not least <= number < below or (positive and number == 0):
+        bounds = "finite number above 0" if positive else f"finite number of at least {least:g}"
         if below < math.inf:
             bounds = f"number of at least 0 and below {below:g}"
         raise ValueError(f"{name} must be a {bounds}, not {value!r}")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib.metadata import entry_points, requires
 
+import numpy as np
 import pytest
 import torch
 from setfit_head_mlp import FocalLoss, MLPHead
@@ -102,6 +103,12 @@ def test_the_loss_is_what_the_arguments_say(embeddings, multitarget):
     assert head.double().get_loss_fn().weight.dtype == torch.float64
 
 
+def test_the_loss_is_there_before_the_first_batch(embeddings):
+    loss = MLPHead(class_weights=[1.0, 2.0], device="cpu").get_loss_fn()
+    expected = functional.cross_entropy(embeddings[:, :2], torch.arange(7) % 2, torch.tensor([1.0, 2.0]))
+    torch.testing.assert_close(loss(embeddings[:, :2], torch.arange(7) % 2), expected)
+
+
 def test_another_number_of_class_weights_is_refused_when_the_classes_are_known():
     head = MLPHead(in_features=16, class_weights=[1.0, 2.0, 0.5], device="cpu")
     with pytest.raises(ValueError, match="class_weights has 3 weights, but the head has 2 outputs"):
@@ -139,7 +146,11 @@ def test_the_configuration_is_json_and_builds_the_same_head_again(embeddings):
         ({"label_smoothing": 1.5}, "label_smoothing must be"),
         ({"focal_gamma": float("nan")}, "focal_gamma must be"),
         ({"focal_gamma": "2"}, "focal_gamma must be"),
-        ({"temperature": 0}, "temperature must be a finite number above 0"),
+        ({"focal_gamma": 10**400}, "focal_gamma must be a finite number of at least 0"),
+        ({"class_weights": torch.tensor([1.0, 2.0])}, r"class_weights must be a list .*tolist\(\) makes one"),
+        ({"class_weights": np.array([1.0, 2.0])}, r"class_weights must be a list .*tolist\(\) makes one"),
+        ({"temperature": 0}, "temperature must be a finite number of at least 1e-09"),
+        ({"temperature": 1e-320}, "temperature must be a finite number of at least 1e-09"),
     ],
 )
 def test_arguments_out_of_range_are_refused_by_name(arguments, named):
