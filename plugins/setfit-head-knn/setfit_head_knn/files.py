@@ -34,7 +34,7 @@ MAX_DIGITS: Final = 1000
 #: How far the square of a length may lie from 1, in float32.
 LENGTH_TOLERANCE: Final = 1e-4
 #: Numbers of which a graph is built on loading, a vector counted as `LEAST_SIZE` of them at least. Any vectors take
-#: less than 10 s of processor time then, and a file of a million could take hours.
+#: less than 10 s of processor time then; 100,000 of 384 numbers take two minutes.
 NUMBERS_OF_A_GRAPH: Final = 2**22
 LEAST_SIZE: Final = 256
 #: The length of a text that isn't known.
