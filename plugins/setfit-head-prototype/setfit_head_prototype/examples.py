@@ -80,12 +80,16 @@ class Examples:
     def merged(self) -> Examples:
         """Return the examples in the order of their bytes, equal ones as one with the sum of their weights.
 
-        So the order of batches doesn't matter, and the copy of an example doesn't tell what is known without it.
+        So the order of batches doesn't matter (but to the rounding of sums of weights), and the copy of an example
+        doesn't tell what is known without it.
 
         Raises:
             ValueError: The weights are too large for their sum, or too different.
         """
-        parts = (np.ascontiguousarray(each) for each in (self.targets, self.rows))
+        if not len(self.rows):
+            return self
+        rows = self.rows + np.float32(0)  # which makes -0.0 the same bytes as 0.0
+        parts = (np.ascontiguousarray(each) for each in (self.targets, rows))
         keys = np.hstack([each.view(np.uint8).reshape(len(each), -1) for each in parts])
         whole = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()
         _, first, places = np.unique(whole, return_index=True, return_inverse=True)
@@ -98,7 +102,7 @@ class Examples:
                 f"The weights of the examples differ by a factor of {ratio:.1g}, and {MOST_RATIO:.1g} is the most that "
                 "can be told apart from rounding. Leave out the examples of the least weight."
             )
-        return Examples(self.rows[first], weights, self.targets[first], self.classes)
+        return Examples(rows[first], weights, self.targets[first], self.classes)
 
 
 def matrix(embeddings: npt.ArrayLike, width: int | None = None) -> npt.NDArray[Any]:

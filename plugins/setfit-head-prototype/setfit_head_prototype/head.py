@@ -89,7 +89,8 @@ class PrototypeHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
             The head.
 
         Raises:
-            ValueError: A parameter, the embeddings, labels or weights can't be used; the head is as it was.
+            ValueError: A parameter, the embeddings, labels or weights can't be used, or all weights are 0; the head is
+                as it was.
         """
         return self._learn(_examples(embeddings, labels, None, sample_weight))
 
@@ -107,13 +108,14 @@ class PrototypeHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
             labels: As in `fit`, of the same kind as before.
             classes: Classes that there will be; they need not have examples yet, and have the probability 0 until
                 they do. Unlike with scikit-learn's classifiers, they may be left out, and later calls may bring others.
-            sample_weight: As in `fit`.
+            sample_weight: As in `fit`; if all are 0, the head only gets to know the classes.
 
         Returns:
             The head.
 
         Raises:
-            ValueError: A parameter, the embeddings, labels or weights can't be used; the head is as it was.
+            ValueError: A parameter, the embeddings, labels or weights can't be used, or all weights so far are 0; the
+                head is as it was.
         """
         examples = _examples(embeddings, labels, classes, sample_weight)
         return self._learn(self.examples_.joined(examples) if hasattr(self, "examples_") else examples)
@@ -194,6 +196,10 @@ class PrototypeHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
     def _learn(self, examples: Examples) -> PrototypeHead:
         check_parameters(self.get_params())
+        if not len(examples.rows):
+            raise ValueError(
+                "All of sample_weight are 0, so there is nothing to learn. Give one example a weight above 0."
+            )
         check_size(len(examples.rows), len(examples.classes), examples.rows.shape[1], examples.multi_label)
         having, lacking = sums(examples)
         calibration = Calibration(examples, having, lacking)
@@ -271,7 +277,7 @@ def _examples(
     if not len(rows):
         raise ValueError("There are no embeddings. Give one example at least.")
     weights = np.ones(len(rows)) if weight is None else np.asarray(weight, dtype=np.float64)
-    if weights.shape != targets.shape[:1] or not (weights >= 0).all() or not weights.any():
-        raise ValueError(f"sample_weight must be {len(rows)} numbers, one for each row: none below 0, and one above.")
+    if weights.shape != targets.shape[:1] or not (weights >= 0).all():
+        raise ValueError(f"sample_weight must be {len(rows)} numbers, one for each row, and none below 0.")
     counted = weights > 0
     return Examples(unit(rows[counted]).astype(np.float32), weights[counted], targets[counted], known).merged()

@@ -120,6 +120,25 @@ def test_a_class_that_is_only_named_has_a_column_of_zeros(problem):
     assert head.predict(-embeddings[:1]) == -7
 
 
+def test_a_batch_without_weight_only_names_classes(problem):
+    embeddings, ids = problem()
+    head = PrototypeHead().fit(embeddings, ids)
+    head.partial_fit(embeddings[:2], [0, 7], sample_weight=[0, 0])
+    assert head.classes_.tolist() == [0, 1, 2, 7]
+    require_same(head, PrototypeHead().partial_fit(embeddings, ids, classes=[7]), embeddings)
+    rows = np.eye(3, dtype=int)[ids]
+    head = PrototypeHead().fit(embeddings, rows).partial_fit(embeddings[:2], 1 - rows[:2], sample_weight=[0, 0])
+    require_same(head, PrototypeHead().fit(embeddings, rows), embeddings)
+    with pytest.raises(ValueError, match="All of sample_weight are 0"):
+        PrototypeHead().partial_fit(embeddings, ids, sample_weight=np.zeros(36))
+
+
+def test_negative_zeros_are_zeros():
+    head = PrototypeHead().fit([[1, 0.0], [1, -0.0], [0.0, 1], [-0.0, 1]], [0, 0, 1, 1])
+    assert head.examples_.weights.tolist() == [2, 2]
+    assert not np.signbit(head.examples_.rows).any()
+
+
 def test_fit_forgets(problem):
     embeddings, ids = problem()
     head = PrototypeHead().fit(embeddings[:, :4], np.eye(3, dtype=int)[ids]).fit(embeddings, ids)
@@ -151,7 +170,9 @@ def test_embeddings_and_weights_that_do_not_fit_are_refused(problem):
         head.partial_fit(embeddings[:, :7], ids)
     with pytest.raises(ValueError, match="no embeddings"):
         head.partial_fit(embeddings[:0], [], classes=[0])
-    for weights in (np.zeros(36), np.full(36, -1.0), np.full(36, np.nan), np.ones(35)):
+    with pytest.raises(ValueError, match="All of sample_weight are 0"):
+        head.fit(embeddings, ids, np.zeros(36))
+    for weights in (np.full(36, -1.0), np.full(36, np.nan), np.ones(35)):
         with pytest.raises(ValueError, match="sample_weight must be 36 numbers"):
             head.fit(embeddings, ids, weights)
     with pytest.raises(ValueError, match="too large to be added up"):
