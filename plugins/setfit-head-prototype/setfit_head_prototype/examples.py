@@ -129,10 +129,12 @@ def matrix(embeddings: npt.ArrayLike, width: int | None = None) -> npt.NDArray[A
 def unit(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Scale rows to length 1, however long or short they are; rows of zeros stay."""
     wide = rows.astype(np.float64)
-    peaks = np.maximum(wide.max(axis=1, keepdims=True), -wide.min(axis=1, keepdims=True))
-    wide /= np.where(peaks > 0, peaks, 1)
-    lengths: npt.NDArray[np.float64] = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
-    wide /= np.where(lengths > 0, lengths, 1)
+    for start in range(0, len(wide), 1024):  # whole copies of all means would be the most memory that a head takes
+        part = wide[start : start + 1024]
+        peaks = np.abs(part).max(axis=1, keepdims=True)
+        part /= np.where(peaks > 0, peaks, 1)
+        lengths = np.linalg.norm(part, axis=1, keepdims=True)
+        part /= np.where(lengths > 0, lengths, 1)
     return wide
 
 

@@ -20,6 +20,7 @@ __all__ = ["PrototypeHead", "check_parameters", "check_size"]
 
 MOST_EXAMPLES: Final = 2**20
 MOST_CLASSES: Final = 2**16
+MOST_COLUMNS: Final = 2**16
 #: Classes times embedding size, and examples times labels: 128 MiB in float64.
 MOST_NUMBERS: Final = 2**24
 #: Examples times labels times embedding size: seconds.
@@ -243,8 +244,10 @@ def check_size(num_examples: int, num_classes: int, embedding_size: int, multi_l
     """Refuse what would take gigabytes or minutes.
 
     Raises:
-        ValueError: There are too many classes, or too many examples, at all or for so many labels.
+        ValueError: The embeddings are too wide, or there are too many classes or examples, at all or together.
     """
+    if embedding_size > MOST_COLUMNS:
+        raise ValueError(f"Embeddings of size {embedding_size} are too wide: at most {MOST_COLUMNS} can be kept.")
     most = min(MOST_CLASSES, MOST_NUMBERS // embedding_size)
     if num_classes > most:
         raise ValueError(

@@ -199,6 +199,11 @@ def test_files_that_would_grow_are_refused_before_they_do(save):
     }
     wide = {**one, "embeddings": lambda array: np.eye(1, 2**14, dtype=np.float32)}
     cases = [
+        (
+            [0],
+            tensors(**{**one, "embeddings": lambda array: np.eye(1, 2**16 + 1, dtype=np.float32)}),
+            "65537 are too wide",
+        ),
         ([0, 1], record(classes=[*range(2**16 + 1)]), "65537 classes, and 65536 are the most"),
         ([0, 1], [record(classes=[*range(1025)]), tensors(**wide)], "at most 1024 can be kept"),
         (
@@ -226,7 +231,7 @@ def test_files_that_would_grow_are_refused_before_they_do(save):
         ),
     ]
     for labels, spoils, said in cases:
-        folder = save(PrototypeHead().fit(np.eye(2), labels))
+        folder = save(PrototypeHead().fit(np.eye(2)[: len(labels)], labels))
         for spoil in spoils if isinstance(spoils, list) else [spoils]:
             spoil(folder)
         with pytest.raises(ValueError, match=said):
