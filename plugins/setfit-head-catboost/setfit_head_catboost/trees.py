@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from catboost import CatBoost  # type: ignore[import-untyped]
+from catboost import CatBoost, CatBoostError  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ def model_from(trees: Mapping[str, npt.NDArray[Any]], loss: str, num_features: i
 
     Raises:
         ValueError: There are more or fewer splits or leaves than the trees have, a split names a feature that isn't
-            there, or a number is not finite.
+            there, a number is not finite, or CatBoost refuses them.
     """
     if loss not in LOSSES or (loss == "Logloss") != (num_class == 2) or not 1 <= num_features <= MAX_FEATURES:
         raise ValueError("its loss doesn't fit its classes, or its number of features is none that a body gives")
@@ -78,7 +78,10 @@ def model_from(trees: Mapping[str, npt.NDArray[Any]], loss: str, num_features: i
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.json")
         path.write_text(json.dumps(_document(trees, num_features, columns)))
-        model.load_model(str(path), format="json")
+        try:
+            model.load_model(str(path), format="json")
+        except CatBoostError as error:  # it takes no more than 65,535 features that split
+            raise ValueError(str(error)) from error
     # What CatBoost reads from JSON may differ in the last bit, so it gets these numbers as they are.
     model.set_leaf_values(trees["leaf_value"])
     model.set_scale_and_bias(1.0, trees["bias"].tolist())

@@ -111,6 +111,18 @@ HOSTILE = {
     ),
     "huge biases": (change("bias", slice(None), -1e308), "values of the leaves.* sum to more than"),
     "very many trees": (replace(depth=np.zeros(100_001, np.int32)), "more than 100000 trees"),
+    "too many features that split": (
+        lambda trees, metadata: (
+            metadata.update(n_features_in_=70_000),
+            trees.update(
+                depth=np.ones(70_000, np.int32),
+                split_feature=np.arange(70_000, dtype=np.int32),
+                border=np.zeros(70_000, np.float32),
+                leaf_value=np.zeros(6 * 70_000),
+            ),
+        ),
+        "Too many features in model",
+    ),
     "many trees of one leaf": (
         lambda trees, metadata: trees.update(
             depth=np.zeros(10**4, np.int32),
