@@ -259,6 +259,17 @@ def test_equal_weights_of_any_size_keep_the_threshold(problem):
             assert head.fit(embeddings, ids, np.full(24, weight)).novelty_threshold_ == plain
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_left_of_the_mean_of_a_label_is_exact_or_has_no_direction(seed):
+    heavy, other, third = np.random.default_rng(seed).normal(size=(3, 8))
+    head = PrototypeHead(false_rejection_rate=0.75)
+    head.fit([heavy, other, -other, third], [[1], [1], [1], [0]])  # nothing is left without the first
+    assert head.novelty_threshold_ == 1
+    head.fit([heavy, other, third], [[1], [1], [0]], [1e6, 1, 1])
+    cosine = heavy @ other / np.linalg.norm(heavy) / np.linalg.norm(other)
+    assert head.novelty_threshold_ == pytest.approx(1 - cosine, rel=1e-3)
+
+
 def test_weights_that_rounding_would_swallow_are_refused(problem):
     embeddings, ids = problem()
     weights = np.where(np.arange(36) == 5, 2e6, 1)
