@@ -88,8 +88,8 @@ class Examples:
         """
         if not len(self.rows):
             return self
-        rows = self.rows + np.float32(0)  # which makes -0.0 the same bytes as 0.0
-        parts = (np.ascontiguousarray(each) for each in (self.targets, rows))
+        zero = np.float32(0)  # adding it makes -0.0 the same bytes as 0.0
+        parts = (np.ascontiguousarray(each) for each in (self.targets, self.rows + zero))
         keys = np.hstack([each.view(np.uint8).reshape(len(each), -1) for each in parts])
         whole = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()
         _, first, places = np.unique(whole, return_index=True, return_inverse=True)
@@ -102,7 +102,7 @@ class Examples:
                 f"The weights of the examples differ by a factor of {ratio:.1g}, and {MOST_RATIO:.1g} is the most that "
                 "can be told apart from rounding. Leave out the examples of the least weight."
             )
-        return Examples(rows[first], weights, self.targets[first], self.classes)
+        return Examples(self.rows[first] + zero, weights, self.targets[first], self.classes)
 
 
 def matrix(embeddings: npt.ArrayLike, width: int | None = None) -> npt.NDArray[Any]:
