@@ -35,5 +35,5 @@ def test_the_code_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
 
 
 def test_every_head_of_the_workspace_is_on_the_page():
-    heads = {path.name.removeprefix("setfit-head-") for path in (ROOT / "plugins").iterdir()}
+    heads = {path.name.removeprefix("setfit-head-") for path in (ROOT / "plugins").glob("setfit-head-*")}
     assert {f"`{head}`" for head in heads} <= set(re.findall(r"`[a-z]+`", PAGE))
