@@ -70,15 +70,16 @@ def test_several_labels_a_text(head, body, tmp_path):
 @pytest.mark.parametrize("strategy", [None, "one-vs-rest"])
 @pytest.mark.parametrize("head", HEADS)
 def test_weights_reach_it(head, strategy, body, caplog):
-    labels = TOPICS if strategy is None else [[topic] for topic in TOPICS]
+    topics = [*TOPICS, "food"]  # of the first text, once more
+    labels = topics if strategy is None else [[topic] for topic in topics]
 
-    def probabilities(**weights):
+    def likeliest(**weights):
         model = SetFitModel(body, head, strategy, random_state=0)
-        model.fit(TEXTS, labels, show_progress_bar=False, **weights)
-        return model.predict_proba(TEXTS, as_numpy=True)
+        model.fit([*TEXTS, TEXTS[0]], labels, show_progress_bar=False, **weights)
+        return model.labels[model.predict_proba(TEXTS[0]).argmax()]
 
-    weighed = probabilities(sample_weight=[5.0, 1.0, 1.0, 1.0] * 3)
-    assert np.abs(weighed - probabilities()).max() > 0.01
+    assert likeliest(sample_weight=[50.0] + [1.0] * 12) == "sport"
+    assert likeliest(sample_weight=[1.0] * 12 + [50.0]) == "food"
     assert not caplog.records  # nothing is said to be ignored
 
 
