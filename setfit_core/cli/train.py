@@ -106,6 +106,7 @@ def train(
         model, arguments, train_dataset=(texts.texts, texts.labels), eval_dataset=held_out, metric=_accuracy_and_f1
     )
     with contextlib.redirect_stdout(sys.stderr):  # where transformers prints what it logs
+        model.check_savable(texts.texts, texts.labels)
         trainer.train()
     _tell(model, texts)
     if tests is not None:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from setfit_core.embedding.cache import EmbeddingCache, checked_cache
 from setfit_core.embedding.precision import Precision, checked_precision
 from setfit_core.errors import ArgumentError, UnsavableHeadError
+from setfit_core.heads.array_fitting import copied
 from setfit_core.heads.auto import AutoHead
 from setfit_core.heads.construction import head_recipe
+from setfit_core.heads.settings import HeadTraining
 from setfit_core.model.parts import DEFAULT_HEAD, check_card
 from setfit_core.model.trainable import TrainableModel
 from setfit_core.model_card import CardFacts, ModelCardData, base_model_of
 from setfit_core.persistence import load_body, locate_model, push_to_hub
+from setfit_core.persistence.head import write_head
 from setfit_core.saved import SavedModel, Trust, read_saved_model, write_saved_model
 
 if TYPE_CHECKING:
@@ -204,6 +207,30 @@ class SetFitModel(TrainableModel):
             PersistenceError: If the folder can't be written, or holds something that is not a model.
         """
         return write_saved_model(save_directory, self._parts(self.card_facts), setfit_compatible=setfit_compatible)
+
+    def check_savable(self, texts: Sequence[str], labels: Sequence[Any]) -> None:
+        """Find out, before training takes its time, whether the trained head could be saved.
+
+        A copy of the head learns the texts on the body as it is, and is written into a folder that is then removed.
+        Nothing is found out about a head that can't be copied, or that is still to be chosen (`head="auto"`).
+
+        Args:
+            texts: The training texts.
+            labels: Their labels.
+
+        Raises:
+            UnsavableHeadError: If the head has no safe file format.
+            InputError: If texts or labels can't be used.
+            HeadError: If the head can't be trained on them.
+        """
+        if isinstance(self.model_head, AutoHead):
+            return
+        phase = self._head_phase(texts, labels, None, None)
+        twin = replace(phase.held, head=copied(phase.held.head))
+        if twin.head is not None:
+            replace(phase, held=twin).run(HeadTraining(num_epochs=1))
+            with tempfile.TemporaryDirectory(prefix="setfit-core-") as directory:
+                write_head(Path(directory), twin.head, twin.recipe, twin.built_with)
 
     def _parts(self, facts: CardFacts) -> SavedModel:
         if isinstance(self.model_head, AutoHead):
