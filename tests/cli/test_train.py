@@ -168,8 +168,9 @@ import pathlib, numpy
 class Head:
     def fit(self, embeddings, labels):
         self.classes_ = numpy.unique(labels)
-        self.log = open(pathlib.Path(__file__).with_name("fits.txt"), "a")
-        print("fit", file=self.log, flush=True)
+        self.learned = (row for row in embeddings)
+        with pathlib.Path(__file__).with_name("fits.txt").open("a") as log:
+            log.write("fit\\n")
     def predict(self, embeddings):
         return numpy.zeros(len(embeddings), dtype=int)
     def predict_proba(self, embeddings):
