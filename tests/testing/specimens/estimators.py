@@ -25,6 +25,9 @@ _BEFORE_TRAINING = {
     "multi-label",
     "partial-fit",
     "sample-weight",
+    "explain",
+    "open-set",
+    "search-space",
 }
 
 #: Checks that train an array head; one that can't be trained fails them all.
