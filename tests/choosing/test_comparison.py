@@ -19,6 +19,8 @@ from setfit_core.errors import ArgumentError, HeadError, SetFitError
 from setfit_core.evaluation.reliability import calibration_error
 from setfit_core.evaluation.scores import log_loss
 
+pytestmark = pytest.mark.slow
+
 FIGURES = ("accuracy", "macro_f1", "log_loss", "calibration_error")
 
 

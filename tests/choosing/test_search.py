@@ -14,6 +14,8 @@ from setfit_core.choosing.compare import compare_heads
 from setfit_core.choosing.search import search_heads
 from setfit_core.errors import ArgumentError, HeadError, HeadParameterError, SetFitError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def noisy():

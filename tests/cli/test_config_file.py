@@ -6,6 +6,8 @@ import pytest
 
 from setfit_core import SetFitModel
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(tmp_path):

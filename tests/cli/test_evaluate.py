@@ -7,6 +7,8 @@ import pytest
 
 from setfit_core import SetFitModel
 
+pytestmark = pytest.mark.slow
+
 
 def test_scores_are_those_of_the_model(call, model_folder, test_file):
     status, out, err = call("evaluate", model_folder, test_file, "--json")

@@ -8,6 +8,8 @@ import pytest
 
 from setfit_core.cli import app
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "command-line.md").read_text(encoding="utf-8")
 

@@ -14,6 +14,8 @@ import pytest
 
 from setfit_core import SetFitModel
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = "import sys; from setfit_core.cli import main; sys.exit(main())"
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from setfit_core import SetFitModel, refresh_heads
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def train(call, body_folder, tmp_path):

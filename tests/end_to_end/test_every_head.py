@@ -9,6 +9,8 @@ import pytest
 
 from setfit_core import SetFitModel, get_head, list_heads
 
+pytestmark = pytest.mark.slow
+
 HEADS = sorted(
     path.name.removeprefix("setfit-head-") for path in (Path(__file__).parents[2] / "plugins").glob("setfit-head-*")
 )

@@ -24,6 +24,8 @@ from setfit_core.evaluation.calibration import Curve, Isotonic, Temperature
 from setfit_core.evaluation.scores import log_loss
 from setfit_core.prediction import CLOSE, close_calls
 
+pytestmark = pytest.mark.slow
+
 HEADS = ["logistic", "linear", "xgboost", KNeighborsClassifier(n_neighbors=3)]
 HELD_OUT = [
     "The team scored a goal in the last minute",

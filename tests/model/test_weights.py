@@ -16,6 +16,8 @@ from torch import nn
 from setfit_core import SetFitModel, Trainer, TrainingArguments
 from setfit_core.errors import ArgumentError, HeadError, LabelError
 
+pytestmark = pytest.mark.slow
+
 QUIET = {"show_progress_bar": False}
 
 

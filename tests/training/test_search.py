@@ -13,6 +13,8 @@ from setfit_core import SetFitModel, Trainer, TrainingArguments
 from setfit_core.errors import ArgumentError, HeadParameterError
 from setfit_core.training import search as tuned_search
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "The goalkeeper saved a penalty",
     "Our striker scored twice",

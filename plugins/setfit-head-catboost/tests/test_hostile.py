@@ -11,6 +11,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from setfit_head_catboost import CatBoostHead, setfit_load_head, setfit_save_head
 
+pytestmark = pytest.mark.slow
+
 TRY = """
 import json, resource, sys
 from pathlib import Path
