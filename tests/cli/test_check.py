@@ -16,6 +16,8 @@ import setfit_core
 from setfit_core.cli import main
 from setfit_core.testing import SUITE_VERSION, list_checks
 
+pytestmark = pytest.mark.slow
+
 FEW = ("--only", "contract", "--only", "declaration", "--only", "learns-separable")
 HEADS = '''
 """Heads beside their author."""

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 PROGRAM = "import sys; from setfit_core.cli import main; sys.exit(main())"
 # No file may grow beyond 5,000 bytes, as on a full disk; the licence is longer.

@@ -17,6 +17,8 @@ from setfit_core.embedding.cache import FILE_NAME
 from setfit_core.embedding.embed import embed
 from setfit_core.errors import ArgumentError
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["a goalkeeper", "a striker", "garlic", "soup", "a goalkeeper"]
 
 

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 10
 #: More than the client hands on at a time (10 MB).
 BIG = b"0123456789abcdef" * 1_500_000

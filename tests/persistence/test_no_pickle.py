@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = Path(__file__).parent / "saved_folders"
 
 LOAD = """

@@ -21,6 +21,8 @@ from torch import nn
 from setfit_core.errors import ArgumentError, BrokenHeadError, NonConformingHeadError, UnknownHeadError
 from setfit_core.testing import SUITE_VERSION, check_head, list_checks
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["contract", "declaration", "learns-separable", "unfitted", "determinism"]
 
 

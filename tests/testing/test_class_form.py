@@ -11,6 +11,8 @@ from sklearn.naive_bayes import GaussianNB
 
 from setfit_core.testing import HeadConformance, list_checks
 
+pytestmark = pytest.mark.slow
+
 STRICT = ["--strict-markers", "--strict-config", "-W", "error", "-p", "no:cacheprovider"]
 
 

@@ -16,6 +16,8 @@ from setfit_core import SetFitModel, Trainer
 from setfit_core.errors import HeadError, InputError
 from setfit_core.model_card import DataSource, LabelTexts, Measurement, TrainingRecord
 
+pytestmark = pytest.mark.slow
+
 CALIBRATED = {"max_length": None, "seed": 42}
 
 

@@ -1,4 +1,8 @@
+import pytest
+
 from setfit_core.testing import HeadConformance
+
+pytestmark = pytest.mark.slow
 
 
 class TestXGBoostHead(HeadConformance):
