@@ -10,7 +10,7 @@ from typing import Any
 from sentence_transformers import SentenceTransformer
 
 from setfit_core.data import check_texts, read_examples
-from setfit_core.embedding.body import limited_length
+from setfit_core.embedding.body import is_trainable, limited_length
 from setfit_core.embedding.cache import EmbeddingCache
 from setfit_core.embedding.precision import Precision
 from setfit_core.heads.adapters import to_array
@@ -80,8 +80,7 @@ class HeadPhase:
         if self.weights is not None and not weighs(head):
             logger.warning(ignored(head_name(head)))
         with limited_length(self.body, training.max_length):
-            trainable = any(parameter.requires_grad for parameter in self.body.parameters())
-            if self.held.differentiable and training.end_to_end and trainable:
+            if self.held.differentiable and training.end_to_end and is_trainable(self.body):
                 inputs = TrainedInputs(self.body, self.texts, self.normalize)
                 fit_differentiable_head(head, inputs, self.targets, training, weights=self.weights)
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from setfit_core.errors import ArgumentError, SetFitError
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import os
 
     from matplotlib.figure import Figure
+
+NO_MATPLOTLIB: Final = 'Plots need matplotlib. Install it: pip install "setfit-core[plots]"'
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -23,8 +25,7 @@ def new_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure  # and not pyplot, whose backend and figures belong to the caller
     except ImportError as error:
-        msg = 'Plots need matplotlib. Install it: pip install "setfit-core[plots]"'
-        raise SetFitError(msg) from error
+        raise SetFitError(NO_MATPLOTLIB) from error
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -45,11 +45,7 @@ def read_candidates(heads: Heads | None) -> tuple[Candidate, ...]:
         ArgumentError: If there are none, one has no name of its own, or one is neither a head nor a pair.
     """
     if heads is None:
-        heads = {
-            info.name if info.status == "available" else info.qualified_name: info.qualified_name
-            for info in list_heads()
-            if info.status != "disabled"
-        }
+        heads = installed_heads()
     if isinstance(heads, str) or not isinstance(heads, Iterable):
         msg = f"heads is {heads!r}. Give a list, such as ['logistic', ('logistic', {{'C': 10.0}})], or a mapping."
         raise ArgumentError(msg)
@@ -68,6 +64,15 @@ def read_candidates(heads: Heads | None) -> tuple[Candidate, ...]:
         )
         raise ArgumentError(msg)
     return candidates
+
+
+def installed_heads() -> dict[str, str]:
+    """Return the qualified names of all installed heads that aren't switched off, by what they are called here."""
+    return {
+        info.name if info.status == "available" else info.qualified_name: info.qualified_name
+        for info in list_heads()
+        if info.status != "disabled"
+    }
 
 
 def one_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from setfit_core.choosing.folds import Fold, make_folds
 from setfit_core.choosing.task import Task
 from setfit_core.errors import InputError, NoProbabilitiesError
-from setfit_core.heads.adapters import adapter_for, to_array
+from setfit_core.heads.adapters import HeadAdapter, adapter_for, to_array
 from setfit_core.heads.fitting import fit_head
 from setfit_core.heads.held import HeldHead
 from setfit_core.heads.settings import HeadTraining
@@ -65,10 +65,7 @@ def cross_fit(
     Raises:
         HeadError: If a head can't be built or trained, or predicts against its contract.
     """
-    for fold in folds:
-        seen = task if fold.inputs is None else replace(task, inputs=fold.inputs)
-        held = trained_head(seen.part(fold.train), build, training)
-        adapter, asked = adapter_for(held.head), embeddings_for(held, seen.part(fold.test))
+    for fold, adapter, asked in _trained_on(folds, task, build, training):
         class_ids = adapter.class_ids(asked, task.codec)
         try:
             probabilities = adapter.probabilities(asked, task.codec)
@@ -100,13 +97,21 @@ def out_of_fold_probabilities(
     """
     rows: list[IntArray] = []
     probabilities: list[npt.NDArray[Any]] = []
-    for fold in make_folds(task.targets, folds=folds, seed=seed):
-        held = trained_head(task.part(fold.train), build, training)
-        asked = embeddings_for(held, task.part(fold.test))
-        probabilities.append(adapter_for(held.head).probabilities(asked, task.codec))
+    for fold, adapter, asked in _trained_on(make_folds(task.targets, folds=folds, seed=seed), task, build, training):
+        probabilities.append(adapter.probabilities(asked, task.codec))
         rows.append(fold.test)
     order = np.concatenate(rows)
     return np.concatenate(probabilities)[np.argsort(order)].astype(np.float64), np.sort(order)
+
+
+def _trained_on(
+    folds: Iterable[Fold], task: Task, build: Callable[[], HeldHead], training: HeadTraining
+) -> Iterator[tuple[Fold, HeadAdapter, Any]]:
+    """Train a new head on each fold, and yield it with the embeddings of the fold's test rows, as it takes them."""
+    for fold in folds:
+        seen = task if fold.inputs is None else replace(task, inputs=fold.inputs)
+        held = trained_head(seen.part(fold.train), build, training)
+        yield fold, adapter_for(held.head), embeddings_for(held, seen.part(fold.test))
 
 
 def embeddings_for(held: HeldHead, task: Task) -> Any:

@@ -34,7 +34,9 @@ def chosen_heads(heads: str, head_params: Sequence[str]) -> Chosen:
     Raises:
         BadParameter: If there are none, or a parameter is for none of them.
     """
-    names = _installed() if heads.strip() == ALL else {name.strip(): name.strip() for name in heads.split(",")}
+    from setfit_core.choosing.candidates import installed_heads
+
+    names = installed_heads() if heads.strip() == ALL else {name.strip(): name.strip() for name in heads.split(",")}
     names.pop("", None)
     if not names:
         raise typer.BadParameter("there is none. Name heads, such as logistic,linear.", param_hint="--heads")
@@ -72,16 +74,6 @@ def print_result(result: Result, *, as_json: bool, as_markdown: bool) -> None:
         Console().print(Markdown(result.to_markdown()))
     else:
         typer.echo(str(result))
-
-
-def _installed() -> dict[str, str]:
-    from setfit_core.registry import list_heads
-
-    return {
-        info.name if info.status == "available" else info.qualified_name: info.qualified_name
-        for info in list_heads()
-        if info.status != "disabled"
-    }
 
 
 def _parameters(given: Sequence[str]) -> dict[str, dict[str, Any]]:

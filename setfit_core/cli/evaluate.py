@@ -55,6 +55,7 @@ def evaluate(
     with open_table(data) as table:  # before the model is loaded, which says whether a text may have several labels
         labelled_columns(table, text_column, label_column)
     from setfit_core.cli.models import trained_model
+    from setfit_core.evaluation.evaluate import with_unknown_labels
     from setfit_core.evaluation.plots import save_reliability_plot
     from setfit_core.evaluation.reliability import reliability
     from setfit_core.evaluation.scores import score
@@ -69,8 +70,8 @@ def evaluate(
         _indicators(tests.labels, names) if several else loaded.label_columns(labels_known_as(tests.labels, names))
     )
     predicted, probabilities = _predictions(loaded, tests.texts)
-    if probabilities is not None and not several and expected.max() >= len(names):
-        probabilities = _widened(probabilities, int(expected.max()) + 1)
+    if probabilities is not None and not several:
+        probabilities = with_unknown_labels(expected, probabilities)
     scores = asdict(score(expected, predicted, probabilities))
     by_label = _by_label(expected, predicted, names)
     if reliability_plot is not None:
@@ -124,13 +125,6 @@ def _indicators(rows: Sequence[Sequence[str]], names: Sequence[Any]) -> Any:
                 )
             indicators[number - 1, place[label]] = 1
     return indicators
-
-
-def _widened(probabilities: Any, width: int) -> Any:
-    """Return probabilities with columns of zeros for labels that the model doesn't know."""
-    import numpy as np
-
-    return np.pad(probabilities, ((0, 0), (0, width - probabilities.shape[1])))
 
 
 def _by_label(expected: Any, predicted: Any, names: Sequence[Any]) -> list[dict[str, Any]]:

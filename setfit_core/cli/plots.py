@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from setfit_core.errors import SetFitError
+from setfit_core.plotting import NO_MATPLOTLIB
 from setfit_core.tables import check_place
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def check_plot(file: Path, *, overwrite: bool) -> None:
         SetFitError: If it can't.
     """
     if find_spec("matplotlib") is None:
-        raise SetFitError('Plots need matplotlib. Install it: pip install "setfit-core[plots]"')
+        raise SetFitError(NO_MATPLOTLIB)
     if file.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise SetFitError(f"A plot can't be written as {file.name!r}. Name a .png, .svg or .pdf file.")
     check_place(file, overwrite=overwrite)

@@ -50,6 +50,11 @@ def body_output(body: SentenceTransformer, texts: Sequence[str], *, normalize: b
     return output
 
 
+def is_trainable(module: nn.Module) -> bool:
+    """Tell whether any parameter of a module is trained; of a frozen one, and of one without parameters, none is."""
+    return any(parameter.requires_grad for parameter in module.parameters())
+
+
 @contextmanager
 def limited_length(body: SentenceTransformer, max_length: int | None) -> Iterator[None]:
     """Limit texts to `max_length` tokens for a while; None leaves the body's own limit."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from setfit_core.errors import InputError
 from setfit_core.evaluation.reliability import Reliability, reliability
@@ -61,6 +62,16 @@ def evaluate_probabilities(model: ProbabilisticModel, texts: Sequence[str], labe
         predicted = (probabilities > 0.5).astype(np.int64)
     else:
         predicted = probabilities.argmax(axis=1)
-        unknown = max(0, int(expected.max()) + 1 - probabilities.shape[1])
-        probabilities = np.pad(probabilities, [(0, 0), (0, unknown)])
+        probabilities = with_unknown_labels(expected, probabilities)
     return Evaluation(score(expected, predicted, probabilities), reliability(expected, probabilities))
+
+
+def with_unknown_labels(expected: IntArray, probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return probabilities with a column of zeros for each label that the model doesn't know.
+
+    Args:
+        expected: Columns `[n]`, at least one; those from `num_labels` on are of labels that the model doesn't know.
+        probabilities: `[n, num_labels]`.
+    """
+    unknown = max(0, int(expected.max()) + 1 - probabilities.shape[1])
+    return np.pad(probabilities, [(0, 0), (0, unknown)])

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from setfit_core.conformance import declared_capabilities
 from setfit_core.errors import HeadError, HeadOutputError
+from setfit_core.heads.adapters import failed
 from setfit_core.heads.outputs import head_name
 from setfit_core.labels import LabelCodec
 
@@ -111,8 +112,7 @@ def _ask(head: Any, method: str, *arguments: Any) -> Any:
     try:
         return getattr(head, method)(*arguments)
     except Exception as error:
-        msg = f"{head_name(head)}.{method} failed on the embeddings with {type(error).__name__}: {error}"
-        raise HeadError(msg) from error
+        raise HeadError(failed(head, method, error)) from error
 
 
 def _is_finite(number: Any) -> bool:

@@ -79,7 +79,7 @@ class ArrayAdapter:
         except NotFittedError as error:
             raise UnfittedHeadError(unfitted(self.head)) from error
         except Exception as error:
-            raise HeadError(_failed(self.head, method, error)) from error
+            raise HeadError(failed(self.head, method, error)) from error
 
 
 class DifferentiableAdapter:
@@ -118,7 +118,7 @@ class DifferentiableAdapter:
         try:
             output = getattr(self.head, method)(self._placed(embeddings))
         except Exception as error:
-            raise HeadError(_failed(self.head, method, error)) from error
+            raise HeadError(failed(self.head, method, error)) from error
         if not isinstance(output, torch.Tensor):
             msg = (
                 f"{head_name(self.head)}.{method} returned {type(output).__name__}; a differentiable head returns a "
@@ -156,7 +156,8 @@ def unfitted(head: Any) -> str:
     )
 
 
-def _failed(head: Any, method: str, error: Exception) -> str:
+def failed(head: Any, method: str, error: Exception) -> str:
+    """Return the message for a head that raised when it was asked about embeddings."""
     return f"{head_name(head)}.{method} failed on the embeddings with {type(error).__name__}: {error}"
 
 

@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from setfit_core.conformance import check_contract
+from setfit_core.embedding.body import is_trainable
 from setfit_core.embedding.embed import embedding_size
 from setfit_core.errors import ArgumentError
 from setfit_core.heads.construction import HeadRecipe, builds_head, head_recipe
@@ -133,7 +134,7 @@ class HeadSetting:
         recipe = held.recipe
         if outputs != wanted and recipe and recipe.accepts("out_features") and "out_features" not in recipe.params:
             logger.info("The head has %d outputs; one with %d takes its place.", outputs, wanted)
-            trainable = any(parameter.requires_grad for parameter in held.head.parameters())
+            trainable = is_trainable(held.head)
             held = self.build(recipe, wanted)
             held.head.requires_grad_(trainable)
             outputs = count_outputs(held.head, inputs)

@@ -110,7 +110,7 @@ def takes_sample_weight(head: Any) -> bool:
     signature of `fit` tells, as it does for scikit-learn; of a differentiable one, that its loss has a `reduction`.
     """
     if isinstance(head, nn.Module):
-        return getattr(head.get_loss_fn(), "reduction", None) in _REDUCTIONS  # type: ignore[operator]
+        return getattr(head.get_loss_fn(), "reduction", None) in _REDUCTIONS  # type: ignore[operator]  # the contract asks for this method
     declared = declared_capabilities(head).get("sample_weight")
     return bool(_names_sample_weight(head) if declared is None else declared)
 

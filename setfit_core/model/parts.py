@@ -12,6 +12,7 @@ from torch import nn
 from typing_extensions import Self
 
 from setfit_core.choosing.comparison import Comparison
+from setfit_core.embedding.body import is_trainable
 from setfit_core.embedding.cache import EmbeddingCache, checked_cache
 from setfit_core.embedding.precision import Precision, checked_precision
 from setfit_core.errors import ArgumentError, UnfittedHeadError
@@ -121,9 +122,7 @@ class ModelParts:
         Raises:
             HeadError: If it can't be built.
         """
-        frozen = isinstance(self.model_head, nn.Module) and not any(
-            parameter.requires_grad for parameter in self.model_head.parameters()
-        )
+        frozen = isinstance(self.model_head, nn.Module) and not is_trainable(self.model_head)
         self._replace_head(self._setting.build(recipe, self._num_named()))
         if frozen:
             self.freeze("head")

@@ -11,6 +11,7 @@ from torch import nn
 
 from setfit_core.embedding.precision import Precision, checked_precision
 from setfit_core.errors import ArgumentError
+from setfit_core.heads.settings import HeadTraining
 from setfit_core.heads.weights import ClassWeight, checked_class_weight, checked_sample_weight
 from setfit_core.values import count, is_number, one_of, positive_integer, rate, seed_value
 
@@ -265,6 +266,21 @@ class TrainingArguments:
     def classifier_l2_weight(self) -> float:
         """Weight decay in the head phase."""
         return _or_default(self.l2_weight, 0.01)
+
+    @property
+    def head_training(self) -> HeadTraining:
+        """How the head phase trains a differentiable head."""
+        return HeadTraining(
+            num_epochs=self.classifier_num_epochs,
+            batch_size=self.classifier_batch_size,
+            body_learning_rate=self.body_classifier_learning_rate,
+            head_learning_rate=self.head_learning_rate,
+            end_to_end=self.end_to_end,
+            l2_weight=self.classifier_l2_weight,
+            max_length=self.max_length,
+            show_progress_bar=self.show_progress_bar,
+            seed=self.seed,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return all arguments by name."""

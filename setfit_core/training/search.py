@@ -13,9 +13,9 @@ from setfit_core.choosing.found import HeadSearch
 from setfit_core.choosing.search import SearchedHead, check_search, search_on
 from setfit_core.choosing.task import Task, make_task
 from setfit_core.data import Examples
+from setfit_core.embedding.body import is_trainable
 from setfit_core.errors import ArgumentError
 from setfit_core.heads.inputs import FrozenInputs
-from setfit_core.heads.settings import HeadTraining
 from setfit_core.heads.weights import text_weights
 from setfit_core.model import SetFitModel
 from setfit_core.search_space import SearchSpace, checked_search_space
@@ -43,21 +43,6 @@ _SILENT: Mapping[str, Any] = {
     "report_to": "none",
     "show_progress_bar": False,
 }
-
-
-def head_training(args: TrainingArguments) -> HeadTraining:
-    """Return how the head phase trains a differentiable head on a body that stays as it is."""
-    return HeadTraining(
-        num_epochs=args.classifier_num_epochs,
-        batch_size=args.classifier_batch_size,
-        body_learning_rate=args.body_classifier_learning_rate,
-        head_learning_rate=args.head_learning_rate,
-        end_to_end=False,
-        l2_weight=args.classifier_l2_weight,
-        max_length=None,
-        show_progress_bar=False,
-        seed=args.seed,
-    )
 
 
 def body_space_of(space: Any, args: TrainingArguments) -> SearchSpace:
@@ -143,7 +128,7 @@ def search_tuned(
 ) -> HeadSearch:
     """Search among heads, each fold with a body of its own; see `Trainer.hyperparameter_search`."""
     check_search(searched, n_trials, timeout, metric)
-    frozen = not any(parameter.requires_grad for parameter in model.model_body.parameters())
+    frozen = not is_trainable(model.model_body)
     if frozen and body_space:
         msg = "arguments are those of the body's training, and the body is frozen. Leave them out, or unfreeze it."
         raise ArgumentError(msg)
@@ -157,7 +142,7 @@ def search_tuned(
         task,
         searched,
         tuned if trains and not frozen else lambda _: divided,
-        head_training(args),
+        replace(args.head_training, end_to_end=False, max_length=None, show_progress_bar=False),
         body_space=body_space,
         n_trials=n_trials,
         timeout=timeout,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from transformers import TrainerCallback
@@ -15,6 +15,7 @@ from setfit_core.choosing.comparison import Metric
 from setfit_core.choosing.found import HeadSearch, SearchTrial
 from setfit_core.choosing.search import searched_heads
 from setfit_core.data import Examples, check_texts, read_examples
+from setfit_core.embedding.body import is_trainable
 from setfit_core.errors import ArgumentError, InputError
 from setfit_core.heads.auto import AutoHead
 from setfit_core.labels import IntArray, LabelCodec
@@ -161,15 +162,7 @@ class Trainer:
         self.model.fit(
             examples.texts,
             examples.labels,
-            num_epochs=args.classifier_num_epochs,
-            batch_size=args.classifier_batch_size,
-            body_learning_rate=args.body_classifier_learning_rate,
-            head_learning_rate=args.head_learning_rate,
-            end_to_end=args.end_to_end,
-            l2_weight=args.classifier_l2_weight,
-            max_length=args.max_length,
-            show_progress_bar=args.show_progress_bar,
-            seed=args.seed,
+            **asdict(args.head_training),
             class_weight=args.class_weight,
             sample_weight=args.sample_weight,
         )
@@ -307,7 +300,7 @@ class Trainer:
             )
             codec, targets = self._validated(examples, args)
         columns = None if evaluation is None else codec.columns(evaluation.labels, number_unknown=True)
-        if not any(parameter.requires_grad for parameter in self.model.model_body.parameters()):
+        if not is_trainable(self.model.model_body):
             logger.info("The body is frozen: the embedding phase is left out.")
             return
         objective = make_objective(args, self.model.model_body, targets)
