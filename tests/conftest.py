@@ -1,4 +1,4 @@
-"""Bodies for every test: no test reaches the network."""
+"""Bodies and texts for every test: no test reaches the network."""
 
 import os
 
@@ -13,10 +13,38 @@ import pytest
 #: Modules that take minutes each, the longest first.
 LONGEST = ("test_documentation_listings.py", "test_kill_matrix.py", "test_clean_environment.py")
 
+TEXTS = [
+    "The goalkeeper saved a penalty in the last minute",
+    "Our striker scored twice and the team won the cup",
+    "The tennis final went to five sets",
+    "The coach praised the defence after the match",
+    "Bake the bread at two hundred degrees",
+    "Add garlic, butter and a pinch of salt",
+    "Stir the soup until the onions are soft",
+    "This cake needs more sugar and eggs",
+    "The compiler reports a missing semicolon",
+    "Reboot the server and check the log files",
+    "My laptop can't connect to the wireless network",
+    "The database query returns duplicate rows",
+]
+TOPICS = ["sport"] * 4 + ["food"] * 4 + ["tech"] * 4
+
 
 def pytest_collection_modifyitems(items):
     """Start with the longest modules: each runs on one core, and the others fill up the rest."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope="session")
+def texts():
+    """Texts in three topics."""
+    return list(TEXTS)
+
+
+@pytest.fixture(scope="session")
+def topics():
+    """Their topics: sport, food and tech."""
+    return list(TOPICS)
 
 
 @pytest.fixture(scope="session")

@@ -1,25 +1,9 @@
-"""Texts in three topics, and embeddings that tell everything a made-up head needs to know."""
+"""Embeddings that tell everything a made-up head needs to know, and such heads."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-
-TEXTS = [
-    "The goalkeeper saved a penalty in the last minute",
-    "Our striker scored twice and the team won the cup",
-    "The tennis final went to five sets",
-    "The coach praised the defence after the match",
-    "Bake the bread at two hundred degrees",
-    "Add garlic, butter and a pinch of salt",
-    "Stir the soup until the onions are soft",
-    "This cake needs more sugar and eggs",
-    "The compiler reports a missing semicolon",
-    "Reboot the server and check the log files",
-    "My laptop can't connect to the wireless network",
-    "The database query returns duplicate rows",
-]
-TOPICS = ["sport"] * 4 + ["food"] * 4 + ["tech"] * 4
 
 
 class Oracle:
@@ -46,16 +30,6 @@ class Speechless:
 
     def predict(self, X):
         return X[:, :-1].argmax(axis=1)
-
-
-@pytest.fixture(scope="session")
-def texts():
-    return list(TEXTS)
-
-
-@pytest.fixture(scope="session")
-def topics():
-    return list(TOPICS)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Real texts in three topics, and custom heads."""
+"""Further texts in the three topics, and custom heads."""
 
 from __future__ import annotations
 
@@ -6,21 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-TEXTS = [
-    "The goalkeeper saved a penalty in the last minute",
-    "Our striker scored twice and the team won the cup",
-    "The tennis final went to five sets",
-    "The coach praised the defence after the match",
-    "Bake the bread at two hundred degrees",
-    "Add garlic, butter and a pinch of salt",
-    "Stir the soup until the onions are soft",
-    "This cake needs more sugar and eggs",
-    "The compiler reports a missing semicolon",
-    "Reboot the server and check the log files",
-    "My laptop can't connect to the wireless network",
-    "The database query returns duplicate rows",
-]
-TOPICS = ["sport"] * 4 + ["food"] * 4 + ["tech"] * 4
 NEW_TEXTS = [
     "The referee showed a red card to the goalkeeper in the match",
     "Chop the onions and melt the butter for the soup",
@@ -47,16 +32,6 @@ class MinimalHead(nn.Module):
 
     def get_loss_fn(self):
         return nn.CrossEntropyLoss()
-
-
-@pytest.fixture(scope="session")
-def texts():
-    return list(TEXTS)
-
-
-@pytest.fixture(scope="session")
-def topics():
-    return list(TOPICS)
 
 
 @pytest.fixture(scope="session")
