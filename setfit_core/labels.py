@@ -181,7 +181,7 @@ class LabelCodec:
         if number_unknown and self.rows == "members":
             unknown = sorted(set(plain) - set(self.labels))
             if unknown and len(unknown) < len(set(plain)):
-                logger.warning("The model was not trained on %s: such texts count as mistakes.", _listed(unknown))
+                logger.warning("The model was not trained on %s: such texts count as mistakes.", listed(unknown))
                 number = {label: len(self.labels) + index for index, label in enumerate(unknown)}
                 rows = [row for row, label in enumerate(plain) if label not in number]
                 columns = np.asarray([number.get(label, 0) for label in plain], dtype=np.int64)
@@ -224,8 +224,8 @@ class LabelCodec:
         new = sorted(set(plain) - set(self.labels)) if self.rows == "members" else []
         if new and (self.given or type(new[0]) is not type(self.labels[0])):
             msg = (
-                f"The labels {_listed(new)} are new, but the model's were named, or are of another type: "
-                f"{_listed(list(self.labels))}. Correct them, or train the model anew."
+                f"The labels {listed(new)} are new, but the model's were named, or are of another type: "
+                f"{listed(list(self.labels))}. Correct them, or train the model anew."
             )
             raise LabelError(msg)
         codec = replace(self, labels=(*self.labels, *new))
@@ -364,7 +364,7 @@ def _single_columns(values: Sequence[Label], labels: tuple[Label, ...], rows: Ro
             if not 0 <= int(value) < len(labels):
                 msg = (
                     f"The label in row {row} is {value}, but the model's {len(labels)} labels have the places 0 to "
-                    f"{len(labels) - 1}. Integers count from 0; use the labels themselves ({_listed(labels)}) or "
+                    f"{len(labels) - 1}. Integers count from 0; use the labels themselves ({listed(labels)}) or "
                     "renumber them."
                 )
                 raise LabelError(msg)
@@ -380,17 +380,18 @@ def _unknown_label(value: Label, row: int, labels: tuple[Label, ...]) -> str:
     if isinstance(value, str) != isinstance(labels[0], str):
         return (
             f"The label in row {row} is {value!r}, but the model's labels are {_KINDS[type(labels[0])]}: "
-            f"{_listed(labels)}. Labels that were given new names are written with these; convert the data's labels."
+            f"{listed(labels)}. Labels that were given new names are written with these; convert the data's labels."
         )
     close = difflib.get_close_matches(str(value), [str(label) for label in labels], n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return (
-        f"The label in row {row} is {value!r}, which is not one of the model's labels ({_listed(labels)}).{hint} "
+        f"The label in row {row} is {value!r}, which is not one of the model's labels ({listed(labels)}).{hint} "
         "Correct the row, or name every label with labels=[...] when the model is made."
     )
 
 
-def _listed(labels: Sequence[Label], most: int = 10) -> str:
+def listed(labels: Sequence[Label], most: int = 10) -> str:
+    """Return labels for a message, the first ones if there are many."""
     shown = ", ".join(repr(label) for label in labels[:most])
     return shown if len(labels) <= most else f"{shown}, … {len(labels)} in all"
 
@@ -406,7 +407,7 @@ def _multi_label_names(rows: Sequence[Any], names: Sequence[Label] | None) -> tu
         width = len(members[0])
         if names is not None and len(names) != width:
             msg = (
-                f"The label rows have {width} columns but the model has {len(names)} labels ({_listed(tuple(names))}). "
+                f"The label rows have {width} columns but the model has {len(names)} labels ({listed(tuple(names))}). "
                 "Give one column a label, in the order of labels."
             )
             raise LabelError(msg)
@@ -456,7 +457,7 @@ def _fit_multi_label(codec: LabelCodec, indicators: IntArray) -> tuple[LabelCode
         msg = "No label sets some training texts apart from others. Give texts with a label and texts without it."
         raise LabelError(msg)
     if always:
-        named = _listed([codec.labels[column] for column in always])
+        named = listed([codec.labels[column] for column in always])
         logger.warning("Every training text has the label %s: it will be predicted for every text.", named)
     codec = replace(codec, classes=varying, always=always)
     return codec, codec.class_ids(indicators)
@@ -491,8 +492,8 @@ def adopt_labels(head_classes: Iterable[Any], names: Sequence[Label] | None) -> 
         classes = in_order
     else:
         msg = (
-            f"The head was fitted with the {len(known)} classes {_listed(known)}, which don't fit the {len(labels)} "
-            f"labels {_listed(labels)}. Name every class of the head, or give {len(known)} new names in their order."
+            f"The head was fitted with the {len(known)} classes {listed(known)}, which don't fit the {len(labels)} "
+            f"labels {listed(labels)}. Name every class of the head, or give {len(known)} new names in their order."
         )
         raise LabelError(msg)
     return LabelCodec(labels, classes, given=True, rows=rows, head_classes=known)

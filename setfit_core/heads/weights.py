@@ -12,7 +12,7 @@ from torch import nn
 
 from setfit_core.conformance import declared_capabilities
 from setfit_core.errors import ArgumentError, LabelError
-from setfit_core.labels import IntArray, Label, LabelCodec, label_rows
+from setfit_core.labels import IntArray, LabelCodec, label_rows, listed
 from setfit_core.values import is_number
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -138,8 +138,8 @@ def _class_weights(codec: LabelCodec, targets: IntArray, class_weight: ClassWeig
     named = {codec.labels[column]: class_id for class_id, column in enumerate(codec.classes)}
     unknown = [label for label in class_weight if label not in codec.labels]
     if unknown:
-        known = _shown(codec.labels)
-        raise LabelError(f"class_weight names {_shown(unknown)}, but the labels are {known}. Correct it.")
+        known = listed(codec.labels)
+        raise LabelError(f"class_weight names {listed(unknown)}, but the labels are {known}. Correct it.")
     weights = np.ones(codec.num_classes)
     for label, weight in class_weight.items():
         if label in named:
@@ -153,8 +153,3 @@ def _of_members(weights: FloatArray, targets: IntArray) -> FloatArray:
     each = targets.sum(axis=1)
     means: FloatArray = np.where(each > 0, targets @ weights / np.maximum(each, 1), 1.0)
     return means
-
-
-def _shown(labels: Sequence[Label], most: int = 10) -> str:
-    more = ", …" if len(labels) > most else ""
-    return ", ".join(map(repr, labels[:most])) + more
