@@ -6,6 +6,7 @@ these libraries is imported here: they are told apart by what they offer.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ import numpy as np
 
 from setfit_core.errors import ArgumentError, InputError, LabelError
 from setfit_core.labels import is_column, label_rows, plain_label
+from setfit_core.texts import lone_surrogate
 
 DatasetT = TypeVar("DatasetT")
 
@@ -37,21 +39,40 @@ def check_texts(texts: Any) -> list[str]:
 
     Raises:
         InputError: If it is a single string, a mapping or frame of columns, not iterable, or holds anything but
-            strings; the message names the first such row.
+            texts; the message names the first such row.
     """
+    check_text_column(texts)
+    return [checked_text(text, row) for row, text in enumerate(list(texts))]
+
+
+def check_text_column(texts: Any) -> None:
+    """Raise `InputError` if this can't be a list or stream of texts, without reading any of them."""
     if isinstance(texts, Mapping) or _is_frame(texts):
         msg = f"Expected a list of texts, but got a {type(texts).__name__}. Pass its text column, such as data['text']."
         raise InputError(msg)
     if not is_column(texts):
         msg = f"Expected a list of texts, but got {type(texts).__name__}. Put the text into a list."
         raise InputError(msg)
-    checked = list(texts)
-    for row, text in enumerate(checked):
-        if not isinstance(text, str):
-            what = "missing" if _is_missing(text) else f"a {type(text).__name__}"
-            msg = f"The text in row {row} is {what} ({text!r}), not a string. Remove the row or convert it with str()."
-            raise InputError(msg)
-    return [str.__str__(text) for text in checked]  # a str Enum's own __str__ gives its name
+
+
+def checked_text(text: Any, row: int) -> str:
+    """Return a text as a plain string, or raise `InputError` that names its row."""
+    if not isinstance(text, str):
+        what = "missing" if _is_missing(text) else f"a {type(text).__name__}"
+        way = (
+            "Decode it: text.decode('utf-8')" if isinstance(text, bytes) else "Remove the row or convert it with str()"
+        )
+        msg = f"The text in row {row} is {what} ({reprlib.repr(text)}), not a string. {way}."
+        raise InputError(msg)
+    surrogate = lone_surrogate(text)
+    if surrogate is not None:
+        msg = (
+            f"The text in row {row} holds {surrogate!r}, half of a surrogate pair, which no tokenizer takes. Bytes "
+            "were decoded wrongly, or a text was cut inside a character. Replace such halves by question marks: "
+            "text.encode('utf-8', 'replace').decode('utf-8')."
+        )
+        raise InputError(msg)
+    return str.__str__(text)  # a str Enum's own __str__ gives its name
 
 
 def _is_missing(text: Any) -> bool:

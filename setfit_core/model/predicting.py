@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from setfit_core.data import check_text_column
 from setfit_core.errors import ArgumentError
 from setfit_core.heads.abilities import known_rows, require_ability, votes
 from setfit_core.labels import Label
 from setfit_core.model.parts import ModelParts
+from setfit_core.model.streaming import CHUNK_SIZE, streamed
 from setfit_core.prediction import Prediction
 from setfit_core.values import positive_integer
 
@@ -142,6 +144,82 @@ class PredictingModel(ModelParts):
         return self._converted(full, single=isinstance(inputs, str), as_numpy=as_numpy)
 
     __call__ = predict
+
+    def predict_stream(
+        self,
+        inputs: Iterable[str],
+        batch_size: int | None = None,
+        as_numpy: bool = False,
+        use_labels: bool = True,
+        *,
+        none_label: Label | None = None,
+        chunk_size: int = CHUNK_SIZE,
+    ) -> Iterator[Any]:
+        r"""Predict the label of each text of a stream, however long, in memory that doesn't grow with it.
+
+        The lines of an open file are such a stream: `(line.rstrip("\n") for line in file)`.
+
+        Args:
+            inputs: The texts: an iterable, read as results are asked for.
+            batch_size: As in `predict`.
+            as_numpy: As in `predict`.
+            use_labels: As in `predict`.
+            none_label: As in `predict`.
+            chunk_size: How many texts are read before they are scored together. Fewer take less memory and come
+                sooner, more are not faster.
+
+        Returns:
+            An iterator that yields for each text, in order, its entry of what `predict` returns for a list.
+
+        Raises:
+            What `predict` raises, at once if it doesn't depend on a text. Otherwise when the text is reached: the
+            results of all texts before it have been yielded then, and its row is counted through the stream.
+        """
+
+        def answer(texts: Sequence[str]) -> Iterable[Any]:
+            predicted: Iterable[Any] = self.predict(
+                texts, batch_size, as_numpy, use_labels, show_progress_bar=False, none_label=none_label
+            )
+            return predicted
+
+        return self._streamed(inputs, answer, chunk_size)
+
+    def predict_proba_stream(
+        self,
+        inputs: Iterable[str],
+        batch_size: int | None = None,
+        as_numpy: bool = False,
+        *,
+        chunk_size: int = CHUNK_SIZE,
+    ) -> Iterator[Any]:
+        """Predict the probability of each label for each text of a stream, as `predict_stream` does.
+
+        Args:
+            inputs: The texts: an iterable, read as results are asked for.
+            batch_size: As in `predict_proba`.
+            as_numpy: As in `predict_proba`.
+            chunk_size: As in `predict_stream`.
+
+        Returns:
+            An iterator that yields for each text, in order, its row `[len(model.labels)]` of `predict_proba`.
+
+        Raises:
+            What `predict_proba` raises, when `predict_stream` raises it.
+        """
+
+        def answer(texts: Sequence[str]) -> Iterable[Any]:
+            rows: Iterable[Any] = self.predict_proba(texts, batch_size, as_numpy, show_progress_bar=False)
+            return rows
+
+        return self._streamed(inputs, answer, chunk_size)
+
+    def _streamed(
+        self, inputs: Iterable[str], answer: Callable[[list[str]], Iterable[Any]], chunk_size: int
+    ) -> Iterator[Any]:
+        check_text_column(inputs)
+        positive_integer("chunk_size", chunk_size)
+        answer([])  # raises what is wrong whatever the texts are
+        return streamed(inputs, answer, chunk_size)
 
     def _check_none_label(self, none_label: Any, *, use_labels: bool) -> None:
         if not isinstance(none_label, str | bool | int | float):

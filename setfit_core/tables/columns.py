@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Sequence
 from typing import Any, Final
 
 from setfit_core.errors import InputError
+from setfit_core.texts import lone_surrogate
 
 TEXT_NAMES: Final = ("text", "sentence", "content", "review", "message", "utterance", "question", "title")
 LABEL_NAMES: Final = ("label", "labels", "category", "class", "intent", "target")
@@ -52,5 +54,6 @@ def text_problem(value: Any) -> str | None:
     if value is None or value != value or (isinstance(value, str) and not value.strip()):
         return "is missing"
     if not isinstance(value, str):
-        return f"is {value!r}, not a string"
-    return None
+        return f"is {reprlib.repr(value)}, not a string"
+    surrogate = lone_surrogate(value)
+    return None if surrogate is None else f"holds {surrogate!r}, half of a surrogate pair"
