@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -117,13 +117,20 @@ def read_saved_model(
     return read_whole(path, read)
 
 
-def write_saved_model(directory: str | os.PathLike[str], saved: SavedModel, *, setfit_compatible: bool = False) -> Path:
+def write_saved_model(
+    directory: str | os.PathLike[str],
+    saved: SavedModel,
+    *,
+    setfit_compatible: bool = False,
+    add: Callable[[Path], None] | None = None,
+) -> Path:
     """Save a model with its card, whole or not at all.
 
     Args:
         directory: Where to save; parents are created.
         saved: The parts.
         setfit_compatible: Whether to add what `setfit` loads, a pickle of the head.
+        add: Writes further files into the folder that it is given.
 
     Returns:
         The folder, as an absolute path.
@@ -140,7 +147,7 @@ def write_saved_model(directory: str | os.PathLike[str], saved: SavedModel, *, s
             "setfit_compatible=True, or remove the calibration first: model.calibration = None."
         )
 
-    def add(folder: Path, record: HeadRecord) -> None:
+    def complete(folder: Path, record: HeadRecord) -> None:
         if setfit_compatible:
             write_setfit_files(folder, head=head, codec=codec)
         card = render_card(
@@ -156,6 +163,8 @@ def write_saved_model(directory: str | os.PathLike[str], saved: SavedModel, *, s
             calibration=None if saved.calibration is None else saved.calibration.method,
         )
         (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
+        if add is not None:
+            add(folder)
 
     return save_folder(
         directory,
@@ -168,7 +177,7 @@ def write_saved_model(directory: str | os.PathLike[str], saved: SavedModel, *, s
         multi_target_strategy=saved.multi_target_strategy,
         training=saved.facts.to_json(),
         calibration=None if saved.calibration is None else saved.calibration.to_json(),
-        add=add,
+        add=complete,
     )
 
 

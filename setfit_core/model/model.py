@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +21,7 @@ from setfit_core.model.trainable import TrainableModel
 from setfit_core.model_card import CardFacts, ModelCardData, base_model_of
 from setfit_core.persistence import load_body, locate_model, push_to_hub
 from setfit_core.persistence.head import write_head
+from setfit_core.processes import is_main
 from setfit_core.saved import SavedModel, Trust, read_saved_model, write_saved_model
 
 if TYPE_CHECKING:
@@ -179,8 +180,7 @@ class SetFitModel(TrainableModel):
             precision=precision,
             embedding_cache=embedding_cache,
         )
-        model._held, model._labelling, model.card_facts = saved.held, saved.labelling, saved.facts
-        model.calibration = saved.calibration
+        model.take_over(saved)
         if model_card_data is not None:
             model.card_facts = replace(saved.facts, card=model_card_data)
         if labels is not None:
@@ -191,7 +191,7 @@ class SetFitModel(TrainableModel):
         """Save body, head, labels, settings and a model card into a folder, without pickle.
 
         The folder is written beside its place and then swapped in: whatever happens, what was there stays, or the
-        new model is there.
+        new model is there. If several processes train together, the main one saves.
 
         Args:
             save_directory: The folder.
@@ -206,7 +206,18 @@ class SetFitModel(TrainableModel):
             UnsavableHeadError: If the head has no safe file format, or is none that `setfit` could use.
             PersistenceError: If the folder can't be written, or holds something that is not a model.
         """
+        if not is_main():
+            return Path(save_directory).resolve()
         return write_saved_model(save_directory, self._parts(self.card_facts), setfit_compatible=setfit_compatible)
+
+    def save_checkpoint(self, directory: Path, add: Callable[[Path], None]) -> None:
+        """Save as `save_pretrained` does, with further files that belong to the model.
+
+        Args:
+            directory: The folder.
+            add: Writes the files into the folder that it is given, which then takes the place of `directory`.
+        """
+        write_saved_model(directory, self._parts(self.card_facts), add=add)
 
     def check_savable(self, texts: Sequence[str], labels: Sequence[Any]) -> None:
         """Find out, before training takes its time, whether the trained head could be saved.
@@ -231,6 +242,15 @@ class SetFitModel(TrainableModel):
             replace(phase, held=twin).run(HeadTraining(num_epochs=1))
             with tempfile.TemporaryDirectory(prefix="setfit-core-") as directory:
                 write_head(Path(directory), twin.head, twin.recipe, twin.built_with)
+
+    def learnt(self) -> SavedModel:
+        """Return what the model has learnt, for `take_over` in another process."""
+        return self._parts(self.card_facts)
+
+    def take_over(self, learnt: SavedModel) -> None:
+        """Take what a model of the same body, head and settings has learnt; the body stays this one."""
+        self._held, self._labelling, self.card_facts = learnt.held.placed(self.device), learnt.labelling, learnt.facts
+        self.calibration = learnt.calibration
 
     def _parts(self, facts: CardFacts) -> SavedModel:
         if isinstance(self.model_head, AutoHead):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 from tqdm.auto import tqdm
+from typing_extensions import Self
 
 from setfit_core.calibration_phase import calibrate
 from setfit_core.choosing.candidates import Heads, read_candidates
@@ -17,9 +19,10 @@ from setfit_core.choosing.comparison import Comparison, Metric
 from setfit_core.data import check_texts, read_examples
 from setfit_core.errors import ArgumentError
 from setfit_core.head_phase import HeadPhase, plan_head_phase
-from setfit_core.heads.array_fitting import extend_array_head
+from setfit_core.heads.array_fitting import copied, extend_array_head
 from setfit_core.heads.auto import AutoHead
 from setfit_core.heads.construction import HeadRecipe
+from setfit_core.heads.outputs import head_name
 from setfit_core.heads.settings import HeadTraining
 from setfit_core.heads.weights import ClassWeight
 from setfit_core.labels import IntArray, LabelCodec
@@ -108,6 +111,24 @@ class TrainableModel(PredictingModel):
         columns = phase.codec.expand_class_ids(phase.targets)
         record = record_training(phase.texts, columns, len(phase.codec.labels))
         self.card_facts = replace(self.card_facts, training=record)
+
+    def twin(self) -> Self:
+        """Return a model with the same body and a copy of the head, which can be trained without this one's changing.
+
+        Raises:
+            ArgumentError: If the head can't be copied.
+        """
+        twin = copy.copy(self)
+        head = copied(self.model_head)
+        if head is None:
+            msg = (
+                f"The head {head_name(self.model_head)} can't be copied (copy.deepcopy fails), so no copy can be "
+                "trained for a checkpoint or an evaluation of the embedding phase. Give it as a class or by its name, "
+                "or leave out save_strategy and metric_for_best_model."
+            )
+            raise ArgumentError(msg)
+        vars(twin).update(_held=replace(self._held, head=head), _labelling=copy.copy(self._labelling))
+        return twin
 
     def partial_fit(self, texts: Sequence[str], labels: Sequence[Any], *, seed: int = 42) -> None:
         """Train the head further on more texts, of new labels too, without those it knows already.

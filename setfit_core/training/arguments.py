@@ -17,6 +17,8 @@ from setfit_core.values import count, is_number, one_of, positive_integer, rate,
 
 SAMPLING_STRATEGIES: Final = ("oversampling", "undersampling", "unique")
 INTERVALS: Final = ("no", "steps", "epoch")
+#: The name of the embedding phase's own loss in logs.
+EMBEDDING_LOSS: Final = "embedding_loss"
 
 SamplingStrategy = Literal["oversampling", "undersampling", "unique"]
 Interval = Literal["no", "steps", "epoch"]
@@ -52,8 +54,9 @@ class TrainingArguments:
     the head phase other than `max_length` and `seed` only matter to differentiable heads.
 
     Attributes:
-        output_dir: Where checkpoints of the embedding phase go.
-        batch_size: Texts or pairs a step, see above; texts a step. None for the default, 2 in the head phase.
+        output_dir: Where checkpoints of the embedding phase go. Each is a model, too, with a trained head.
+        batch_size: Texts or pairs a step, see above; texts a step. None for the default, 2 in the head phase. Of
+            several processes that train together, each embeds its share of a batch.
         num_epochs: Epochs, see above; passes over the texts.
         max_steps: If positive, the number of steps of the embedding phase, instead of `num_epochs`.
         gradient_accumulation_steps: Batches of the embedding phase whose gradients make one step. The pairs of
@@ -102,8 +105,10 @@ class TrainingArguments:
         save_steps: Steps between two checkpoints.
         save_total_limit: How many checkpoints are kept; None for all.
         load_best_model_at_end: Whether the body with the best `metric_for_best_model` is taken.
-        metric_for_best_model: Metric of the embedding phase's evaluation.
-        greater_is_better: Whether a larger value of it is better.
+        metric_for_best_model: What an evaluation of the embedding phase measures, for the best model and for
+            transformers' `EarlyStoppingCallback`: `"embedding_loss"`, or a name of what the trainer's `metric` returns,
+            such as `"accuracy"`. For the latter a copy of the head is trained at each evaluation.
+        greater_is_better: Whether a larger value of it is better; None for all but losses.
 
     Raises:
         ArgumentError: If a value has no meaning.
@@ -147,7 +152,7 @@ class TrainingArguments:
     save_total_limit: int | None = 1
     load_best_model_at_end: bool = False
     metric_for_best_model: str = "embedding_loss"
-    greater_is_better: bool = False
+    greater_is_better: bool | None = None
 
     def __post_init__(self) -> None:
         self._set_pair("num_epochs", count)
@@ -175,8 +180,7 @@ class TrainingArguments:
         self._check_weights()
         self._check_precision()
         self._check_loss()
-        if self.load_best_model_at_end:
-            self._check_best_model()
+        self._check_best_model()
 
     def _check_loss(self) -> None:
         if self.loss is not None and not callable(self.loss):
@@ -207,12 +211,11 @@ class TrainingArguments:
         object.__setattr__(self, name, tuple(kept))
 
     def _check_best_model(self) -> None:
-        if str(self.metric_for_best_model).removeprefix("eval_") != "embedding_loss":
-            msg = (
-                f"metric_for_best_model is {self.metric_for_best_model!r}, but the embedding phase's evaluation has "
-                "'embedding_loss' alone."
-            )
+        if not isinstance(self.metric_for_best_model, str):
+            msg = f"metric_for_best_model is {self.metric_for_best_model!r}. Give a name, such as 'accuracy'."
             raise ArgumentError(msg)
+        if not self.load_best_model_at_end:
+            return
         if self.eval_strategy == "no" or self.eval_strategy != self.save_strategy:
             msg = (
                 f"load_best_model_at_end compares checkpoints, but eval_strategy is {self.eval_strategy!r} and "
@@ -236,6 +239,23 @@ class TrainingArguments:
     def pair_sampling(self) -> SamplingStrategy:
         """Which pairs make an epoch where `num_iterations` doesn't say it."""
         return self.sampling_strategy or "oversampling"
+
+    @property
+    def best_metric(self) -> str:
+        """What the best model is chosen by: `"embedding_loss"`, or a name of what the trainer's metric returns."""
+        return self.metric_for_best_model.removeprefix("eval_")
+
+    @property
+    def selects_by_head(self) -> bool:
+        """Whether the evaluations of the embedding phase ask how good a head would be by now."""
+        return self.eval_strategy != "no" and self.best_metric != EMBEDDING_LOSS
+
+    @property
+    def greater_is_better_or_default(self) -> bool:
+        """Whether a larger value of `best_metric` is better."""
+        if self.greater_is_better is None:
+            return not self.best_metric.endswith("loss")
+        return self.greater_is_better
 
     @property
     def most_eval_batches(self) -> int | None:

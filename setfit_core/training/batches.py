@@ -1,15 +1,19 @@
-"""Batches in which every text has company of its own class and of another one, or none of its own."""
+"""Which rows come together in a batch, epoch by epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from sentence_transformers.base.sampler import DefaultBatchSampler
 
 from setfit_core.labels import IntArray
+from setfit_core.training.permutation import Permutation
+
+#: Batches whose rows are found together.
+_BATCHES_AT_ONCE: Final = 256
 
 
 class ClassAwareBatchSampler(DefaultBatchSampler):
@@ -49,8 +53,7 @@ class ClassAwareBatchSampler(DefaultBatchSampler):
         # How full the batches get depends on the sizes of the classes alone, not on what is drawn.
         while max(map(len, dealt := self._dealt(self._count, 0))) > batch_size:
             self._count += 1 + self._count // 50
-        whole = passes * len(dealt)
-        self._length = whole if most is None else min(whole, most)
+        self._length = _at_most(most, passes * len(dealt))
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -106,23 +109,23 @@ def _groups(targets: IntArray) -> IntArray:
     return np.asarray(np.where(targets.any(axis=1), rarest, targets.shape[1]))
 
 
-class OnePerClassBatchSampler(DefaultBatchSampler):
-    """A batch sampler of sentence-transformers: no class twice in a batch.
+class ShuffledBatchSampler(DefaultBatchSampler):
+    """A batch sampler of sentence-transformers: each row once an epoch, in random order.
 
-    For losses that take the other examples of a batch for negatives. A batch has at most as many examples as there are
-    classes. What is left of the most frequent class when the others are used up is left out of the epoch.
+    The order isn't kept: an epoch may have any number of rows.
 
     Args:
-        targets: Class ids `[n]`.
-        batch_size: The most examples a batch.
+        rows: How many rows there are.
+        batch_size: Rows a batch; the last one may have fewer.
         seed: Seed of the order, together with the epoch.
+        most: The most batches of an epoch; None for all.
     """
 
-    def __init__(self, targets: IntArray, batch_size: int, *, seed: int) -> None:
-        super().__init__(range(len(targets)), batch_size, False)  # only its length is used
+    def __init__(self, rows: int, batch_size: int, *, seed: int, most: int | None = None) -> None:
+        super().__init__(range(rows), batch_size, False)  # only its length is used
         self.seed = seed
-        self._classes = [np.flatnonzero(targets == target) for target in np.unique(targets)]
-        self._length = len(self._dealt())  # the sizes of the classes decide it, not what is drawn
+        self._rows = rows
+        self._length = _at_most(most, -(-rows // batch_size))
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -130,13 +133,70 @@ class OnePerClassBatchSampler(DefaultBatchSampler):
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the rows of each batch."""
-        yield from self._dealt()
+        order = Permutation(self._rows, self.seed, self.epoch)
+        for start, stop in _spans(self._length, _BATCHES_AT_ONCE):
+            rows = order(np.arange(start * self.batch_size, min(stop * self.batch_size, self._rows)))
+            for first in range(0, len(rows), self.batch_size):
+                yield rows[first : first + self.batch_size].tolist()
 
-    def _dealt(self) -> list[list[int]]:
-        generator = np.random.default_rng((self.seed, self.epoch))
-        left = [generator.permutation(rows).tolist() for rows in self._classes]
-        batches = []
-        # The classes with most examples first, so that few are left alone in the end.
-        while len(order := sorted((rows for rows in left if rows), key=len, reverse=True)) > 1:
-            batches.append([rows.pop() for rows in order[: self.batch_size]])
-        return batches
+
+class OnePerClassBatchSampler(DefaultBatchSampler):
+    """A batch sampler of sentence-transformers: no class twice in a batch.
+
+    For losses that take the other examples of a batch for negatives. A batch has at most as many examples as there are
+    classes. Of a class with more examples than all others together, those that no other is left for are left out of the
+    epoch, others in each. Only the sizes of the classes are kept.
+
+    Args:
+        sizes: How many examples each class has, int64 `[num_classes]`; they lie class by class.
+        batch_size: The most examples a batch, 2 or more.
+        seed: Seed of the order, together with the epoch.
+        most: The most batches of an epoch; None for all.
+    """
+
+    def __init__(self, sizes: IntArray, batch_size: int, *, seed: int, most: int | None = None) -> None:
+        super().__init__(range(int(sizes.sum())), batch_size, False)  # only its length is used
+        self.seed = seed
+        self._sizes = sizes
+        largest = int(sizes.argmax())
+        self._used = sizes.copy()
+        self._used[largest] = min(sizes[largest], sizes.sum() - sizes[largest])
+        total = int(self._used.sum())
+        # Examples are dealt to so many batches in turn, class by class. No class has more of them than there are
+        # batches, so none meets itself.
+        self._dealt = max(int(self._used.max()), -(-total // batch_size))
+        # Of batches of two, the last one may be left with one example, which has nothing to be told from.
+        self._paired = min(self._dealt, total - self._dealt)
+        self._length = _at_most(most, self._paired)
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch."""
+        return self._length
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield the rows of each batch."""
+        key = (self.seed, self.epoch)
+        classes = np.random.default_rng(key).permutation(len(self._sizes))
+        ends = np.cumsum(self._used[classes])
+        starts = np.cumsum(self._sizes) - self._sizes
+        batches = Permutation(self._paired, *key)
+        orders = [Permutation(int(size), *key, number) for number, size in enumerate(self._sizes)]
+        turns = np.arange(-(-int(ends[-1]) // self._dealt)) * self._dealt
+        for start, stop in _spans(self._length, _BATCHES_AT_ONCE):
+            places = batches(np.arange(start, stop))[:, None] + turns
+            there = places < ends[-1]
+            turn = np.searchsorted(ends, np.where(there, places, 0), side="right")
+            group = classes[turn]
+            rows = places - (ends - self._used[classes])[turn]
+            for each in np.unique(group[there]):
+                own = there & (group == each)
+                rows[own] = starts[each] + orders[each](rows[own])
+            yield from (batch[kept].tolist() for batch, kept in zip(rows, there, strict=True))
+
+
+def _spans(length: int, size: int) -> Iterator[tuple[int, int]]:
+    return ((start, min(start + size, length)) for start in range(0, length, size))
+
+
+def _at_most(most: int | None, count: int) -> int:
+    return count if most is None else min(count, most)

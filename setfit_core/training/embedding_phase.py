@@ -9,14 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from datasets import Dataset
-from sentence_transformers import (
-    SentenceTransformer,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
@@ -26,14 +20,11 @@ from setfit_core.embedding.precision import resolved_precision
 from setfit_core.labels import IntArray
 from setfit_core.randomness import isolated_random_state
 from setfit_core.training.arguments import TrainingArguments
-from setfit_core.training.batches import ClassAwareBatchSampler, OnePerClassBatchSampler
-from setfit_core.training.loss_kinds import Examples
-from setfit_core.training.objective import PASSES, Objective
-from setfit_core.training.word_table import UsedRows, used_rows
+from setfit_core.training.embedding_trainer import MAX_GRADIENT_NORM, EmbeddingTrainer, Midway
+from setfit_core.training.objective import Objective
+from setfit_core.training.word_table import used_rows
 
 logger = logging.getLogger(__name__)
-
-_MAX_GRADIENT_NORM = 1.0
 
 
 @dataclass
@@ -65,72 +56,12 @@ class EmbeddingWork:
             self.texts += len(offsets)
 
 
-class EmbeddingTrainer(SentenceTransformerTrainer):
-    """sentence-transformers' trainer, whose logs say that their loss is the embedding phase's."""
+@dataclass(frozen=True)
+class Targeted:
+    """Texts and their class ids `[n]`, or 0/1 indicators `[n, num_classes]`."""
 
-    def __init__(
-        self,
-        *,
-        objective: Objective,
-        rows: UsedRows | None,
-        samples_per_label: int,
-        most_eval_batches: int | None,
-        **options: Any,
-    ) -> None:
-        self._objective = objective
-        self._samples_per_label = samples_per_label
-        self._most_eval_batches = most_eval_batches
-        self._rows = rows
-        super().__init__(loss=objective.loss, **options)
-
-    def get_batch_sampler(self, dataset: Dataset, batch_size: int, *args: Any, **options: Any) -> Any:
-        """Group labelled texts by class, and keep positive pairs of one class apart; others come in random order."""
-        if self._objective.examples is Examples.POSITIVE_PAIRS:
-            return OnePerClassBatchSampler(np.asarray(dataset["label"][:]), batch_size, seed=self.args.seed)
-        if not self._objective.on_texts:
-            return super().get_batch_sampler(dataset, batch_size, *args, **options)
-        training = dataset is self.train_dataset
-        return ClassAwareBatchSampler(
-            np.asarray(dataset["label"][:]),
-            batch_size,
-            self._samples_per_label,
-            passes=PASSES if training else 1,
-            most=None if training else self._most_eval_batches,
-            seed=self.args.seed,
-        )
-
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """Let the optimizer train the used rows of the word table along."""
-        optimizer = super().create_optimizer(model)
-        if self._rows is not None:
-            rows = self._rows
-            optimizer.add_param_group({"params": [rows.rows], "weight_decay": 0.0})
-            optimizer.register_step_pre_hook(_clip)
-            optimizer.register_step_post_hook(lambda *_: rows.stepped())
-        return optimizer
-
-    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **options: Any) -> Any:
-        """Compute the loss, without dropout if the objective wants none."""
-        if not self._objective.dropout:
-            model.eval()  # the trainer has just turned training mode on
-        return super().compute_loss(model, inputs, *args, **options)
-
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Leave out the callback that tokenises the pairs to write a card about a bare embedding model."""
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log `loss` as `embedding_loss`."""
-        super().log({"embedding_loss" if key == "loss" else key: value for key, value in logs.items()}, start_time)
-
-    def evaluate(
-        self,
-        eval_dataset: Any = None,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> dict[str, float]:
-        """Report the evaluation loss as `eval_embedding_loss`."""
-        metrics: dict[str, float] = super().evaluate(eval_dataset, ignore_keys, f"{metric_key_prefix}_embedding")
-        return metrics
+    texts: Sequence[str]
+    targets: IntArray
 
 
 def train_body(
@@ -140,6 +71,9 @@ def train_body(
     train: Targeted,
     evaluation: Targeted | None,
     callbacks: Sequence[TrainerCallback],
+    *,
+    midway: Midway | None = None,
+    checkpoint: Path | None = None,
 ) -> tuple[list[dict[str, float]], EmbeddingWork]:
     """Fine-tune the body, and return the log history and what was done.
 
@@ -152,14 +86,16 @@ def train_body(
         train: Training texts, with class ids `[n]` or indicators.
         evaluation: Texts for the evaluation loss, likewise.
         callbacks: Callbacks of transformers.
+        midway: The model on the way, for checkpoints and metrics; None if neither are wanted.
+        checkpoint: Where to go on from; None to begin at the beginning.
     """
-    dataset = objective.dataset(train.texts, train.targets, args)
+    epochs = objective.epochs(train.texts, train.targets, args)
     held_out = None
     if evaluation is not None:
-        held_out = objective.dataset(evaluation.texts, evaluation.targets, args, evaluation=True)
+        held_out = objective.epochs(evaluation.texts, evaluation.targets, args, evaluation=True)
     logger.info(
         "Embedding phase: %d %s, batches of %d, %d epochs.",
-        len(dataset),
+        len(epochs.rows),
         objective.unit,
         objective.batch_size,
         objective.num_epochs,
@@ -169,8 +105,7 @@ def train_body(
     work = EmbeddingWork()
     with contextlib.ExitStack() as stack:
         stack.enter_context(isolated_random_state(args.seed))
-        stack.enter_context(limited_length(body, args.max_length))
-        stack.enter_context(_eager_attention(body))
+        in_training = stack.enter_context(_InTraining(body, args.max_length))
         stack.callback(body[0].register_forward_pre_hook(work.count).remove)
         rows = used_rows(body, train.texts, weight_decay=objective.l2_weight)
         if rows is not None:
@@ -178,27 +113,27 @@ def train_body(
         trainer = EmbeddingTrainer(
             objective=objective,
             rows=rows,
-            samples_per_label=args.samples_per_label,
-            most_eval_batches=args.most_eval_batches,
+            train=epochs,
+            evaluation=held_out,
+            midway=midway,
+            at_rest=in_training.at_rest,
+            selects_by_head=args.selects_by_head,
             model=body,
             args=_trainer_arguments(
                 args,
                 objective,
                 body,
                 evaluate=held_out is not None,
-                max_gradient_norm=_MAX_GRADIENT_NORM if rows is None else 0.0,  # 0: _clip does it
+                max_gradient_norm=MAX_GRADIENT_NORM if rows is None else 0.0,  # 0: the trainer does it itself
             ),
-            train_dataset=dataset,
-            eval_dataset=held_out,
             callbacks=list(callbacks),
         )
         if not args.show_progress_bar:
             trainer.remove_callback(PrinterCallback)
         try:
-            trainer.train()
+            if checkpoint is None or not trainer.ended(checkpoint):
+                trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         finally:
-            # accelerate leaves a forward on the body that computes in mixed precision from then on.
-            vars(body).pop("forward", None)
             body.eval()
             if is_new and args.save_strategy == "no":
                 # transformers makes the folder all the same; one that something was written into stays.
@@ -209,19 +144,38 @@ def train_body(
     return history, work
 
 
-@dataclass(frozen=True)
-class Targeted:
-    """Texts and their class ids `[n]`, or 0/1 indicators `[n, num_classes]`."""
+class _InTraining:
+    """The state that a body is trained in, as a context manager that can be left for a while.
 
-    texts: Sequence[str]
-    targets: IntArray
+    A body that is trained reads texts up to the length that was asked for, computes attention in another way, and has a
+    forward method of accelerate's where it computes in mixed precision.
+    """
 
+    def __init__(self, body: SentenceTransformer, max_length: int | None) -> None:
+        self._body = body
+        self._max_length = max_length
+        self._entered = contextlib.ExitStack()
 
-def _clip(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    """Clip the gradients of all that is trained, used rows included: the trainer knows the body's own parameters."""
-    nn.utils.clip_grad_norm_(
-        [parameter for group in optimizer.param_groups for parameter in group["params"]], _MAX_GRADIENT_NORM
-    )
+    def __enter__(self) -> _InTraining:
+        self._entered.enter_context(limited_length(self._body, self._max_length))
+        self._entered.enter_context(_eager_attention(self._body))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        vars(self._body).pop("forward", None)
+        self._entered.close()
+
+    @contextlib.contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Leave the state for a while."""
+        accelerated = vars(self._body).get("forward")
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
+            if accelerated is not None:
+                vars(self._body)["forward"] = accelerated
 
 
 @contextlib.contextmanager
@@ -286,8 +240,10 @@ def _trainer_arguments(
         save_steps=args.save_steps,
         save_total_limit=args.save_total_limit,
         load_best_model_at_end=args.load_best_model_at_end,
-        metric_for_best_model=args.metric_for_best_model if args.load_best_model_at_end else None,
-        greater_is_better=args.greater_is_better,
+        metric_for_best_model=args.best_metric if evaluate else None,
+        greater_is_better=args.greater_is_better_or_default,
+        # A callback such as EarlyStoppingCallback goes on counting where the checkpoint was written.
+        restore_callback_states_from_checkpoint=True,
     )
     if arguments.n_gpu > 1:
         # Batches would be divided among replicas of the body, each with pairs and a word table of its own.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from datasets import Dataset
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sentence_transformer import losses
 from torch import nn
 
@@ -19,8 +19,9 @@ from setfit_core.labels import IntArray
 from setfit_core.losses import AllPairsLoss, SupConLoss
 from setfit_core.randomness import isolated_random_state
 from setfit_core.training.arguments import TrainingArguments
+from setfit_core.training.batches import ClassAwareBatchSampler, OnePerClassBatchSampler, ShuffledBatchSampler
 from setfit_core.training.loss_kinds import BATCH_TRIPLET_LOSSES, Examples, examples_for
-from setfit_core.training.pairs import pair_dataset, positive_pairs, triplets
+from setfit_core.training.pairs import LabelledTexts, PositivePairs, ScoredPairs, TrainingRows, Triplets
 
 #: Passes over labelled texts in an epoch: an epoch over pairs shows each text many times, too.
 PASSES: Final = 8
@@ -36,6 +37,19 @@ _MOST_LABELS_FOR_ALL_PAIRS: Final = 10
 _HIGHEST_RATE: Final = 2e-4
 _RATE_OVER_ALL_STEPS: Final = 3.2e-3
 _LOWEST_RATE: Final = 1e-4
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """What the embedding phase goes through, epoch by epoch.
+
+    Attributes:
+        rows: Labelled texts, pairs or triplets.
+        batches: Which of them come together.
+    """
+
+    rows: TrainingRows
+    batches: DefaultBatchSampler
 
 
 @dataclass(frozen=True)
@@ -75,35 +89,50 @@ class Objective:
         """What an epoch and a batch are counted in."""
         return "texts" if self.on_texts else "triplets" if self.examples is Examples.TRIPLETS else "pairs"
 
-    def dataset(
+    def epochs(
         self, texts: Sequence[str], targets: IntArray, args: TrainingArguments, *, evaluation: bool = False
-    ) -> Dataset:
-        """Return the examples of one epoch; for an evaluation, at random no more than `eval_max_steps` batches of them.
+    ) -> Epochs:
+        """Return what an epoch is made of; for an evaluation, at random no more than `eval_max_steps` batches of it.
+
+        Args:
+            texts: The texts.
+            targets: Their class ids `[n]`, or 0/1 indicators `[n, num_classes]`.
+            args: The training arguments.
+            evaluation: Whether it is for an evaluation.
 
         Raises:
             InputError: If they make no pairs.
         """
-        batches = args.most_eval_batches if evaluation else None
-        most = None if batches is None else batches * self.batch_size
-        if self.on_texts:
-            rows: IntArray = np.arange(len(texts))
-            if most is not None:
-                rows = np.sort(np.random.default_rng(args.seed).permutation(rows)[:most])
-            return Dataset.from_dict({"text": [texts[row] for row in rows], "label": targets[rows].tolist()})
+        most = args.most_eval_batches if evaluation else None
         purpose = "evaluation" if evaluation else "training"
-        if self.examples in (Examples.POSITIVE_PAIRS, Examples.TRIPLETS):
-            make = triplets if self.examples is Examples.TRIPLETS else positive_pairs
-            return make(texts, targets, num_iterations=args.num_iterations, most=most, seed=args.seed, purpose=purpose)
-        return pair_dataset(
-            texts,
-            targets,
-            strategy=args.pair_sampling,
-            num_iterations=args.num_iterations,
-            max_pairs=most,
-            as_classes=self.examples is Examples.CLASSIFIED_PAIRS,
-            seed=args.seed,
-            purpose=purpose,
-        )
+        size, seed = self.batch_size, args.seed
+        rows: TrainingRows
+        if self.on_texts:
+            chosen: IntArray = np.arange(len(texts))
+            if most is not None:
+                chosen = np.sort(np.random.default_rng(seed).permutation(chosen)[: most * size])
+            rows = LabelledTexts([texts[row] for row in chosen], targets[chosen])
+            passes = 1 if evaluation else PASSES
+            company = args.samples_per_label
+            return Epochs(
+                rows, ClassAwareBatchSampler(targets[chosen], size, company, passes=passes, seed=seed, most=most)
+            )
+        if self.examples is Examples.POSITIVE_PAIRS:
+            rows = PositivePairs(texts, targets, num_iterations=args.num_iterations, seed=seed, purpose=purpose)
+            return Epochs(rows, OnePerClassBatchSampler(rows.sizes, size, seed=seed, most=most))
+        if self.examples is Examples.TRIPLETS:
+            rows = Triplets(texts, targets, num_iterations=args.num_iterations, seed=seed, purpose=purpose)
+        else:
+            rows = ScoredPairs(
+                texts,
+                targets,
+                strategy=args.pair_sampling,
+                num_iterations=args.num_iterations,
+                as_classes=self.examples is Examples.CLASSIFIED_PAIRS,
+                seed=seed,
+                purpose=purpose,
+            )
+        return Epochs(rows, ShuffledBatchSampler(len(rows), size, seed=seed, most=most))
 
 
 def make_objective(args: TrainingArguments, body: SentenceTransformer, targets: IntArray) -> Objective:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias, cast
 
 from transformers import TrainerCallback
 
+from setfit_core import processes
 from setfit_core.choosing.candidates import Heads
 from setfit_core.choosing.comparison import Metric
 from setfit_core.choosing.found import HeadSearch, SearchTrial
@@ -18,12 +22,16 @@ from setfit_core.data import Examples, check_texts, read_examples
 from setfit_core.embedding.body import is_trainable
 from setfit_core.errors import ArgumentError, InputError
 from setfit_core.heads.auto import AutoHead
+from setfit_core.heads.construction import HeadRecipe
 from setfit_core.labels import IntArray, LabelCodec
 from setfit_core.model import SetFitModel
-from setfit_core.model_card import TrainingRecord
+from setfit_core.model_card import DataSource, TrainingRecord
+from setfit_core.saved import SavedModel
 from setfit_core.training.arguments import TrainingArguments
+from setfit_core.training.checkpoints import Identity, identity_of, starting_point
 from setfit_core.training.embedding_phase import EmbeddingWork, Targeted, train_body
 from setfit_core.training.metrics import MetricFunction, check_metric, compute_metric
+from setfit_core.training.midway import MidwayModel, check_best_metric, fit_head
 from setfit_core.training.objective import make_objective
 from setfit_core.training.record import data_source, embedding_arguments, head_arguments, measurements
 from setfit_core.training.search import body_space_of, search_tuned, with_body_arguments
@@ -31,6 +39,8 @@ from setfit_core.training.search import body_space_of, search_tuned, with_body_a
 logger = logging.getLogger(__name__)
 
 ModelInit = Callable[..., SetFitModel]
+#: Where to go on from: a checkpoint, or whether to go on from the last one.
+Resume: TypeAlias = "bool | str | os.PathLike[str]"
 
 
 class Trainer:
@@ -102,21 +112,27 @@ class Trainer:
     def _read(self, dataset: Any, what: str) -> Examples:
         return read_examples(dataset, self.column_mapping, what=what)
 
-    def train(self, args: TrainingArguments | None = None) -> None:
+    def train(self, args: TrainingArguments | None = None, *, resume_from_checkpoint: Resume | None = None) -> None:
         """Run both phases: fine-tune the body, then train the head.
 
-        Everything that can be wrong with the data or the head is looked for before the first step.
+        Everything that can be wrong with the data or the head is looked for before the first step. Several processes,
+        started by `torchrun` or `accelerate launch`, train together: the body as one process would, the head in the
+        main one.
 
         Args:
             args: Other training arguments for this call.
+            resume_from_checkpoint: Where to go on from, to the same model as without the interruption: the folder of a
+                checkpoint, or True for the last one in `output_dir`, if there is any. The trainer must be made as it
+                was at first. Steps done before are not counted in `embedding_work`.
 
         Raises:
             InputError: If the data can't be used.
             HeadError: If the head can't be trained on it.
+            ArgumentError: If there is no such checkpoint, or it belongs to another training.
         """
         args = args or self.args
         examples = self._training_examples()
-        self._train_embeddings(examples, self._eval, args)
+        self._train_embeddings(examples, self._eval, args, resume_from_checkpoint)
         self.train_classifier(args=args)
 
     def train_embeddings(
@@ -126,6 +142,8 @@ class Trainer:
         x_eval: Sequence[str] | None = None,
         y_eval: Sequence[Any] | None = None,
         args: TrainingArguments | None = None,
+        *,
+        resume_from_checkpoint: Resume | None = None,
     ) -> None:
         """Run the embedding phase alone: fine-tune the body.
 
@@ -137,11 +155,12 @@ class Trainer:
             x_eval: Texts for the evaluation loss; None for the trainer's evaluation data set.
             y_eval: Their labels.
             args: Other training arguments for this call.
+            resume_from_checkpoint: As in `train`.
         """
         args = args or self.args
         examples = self._given(x_train, y_train) or self._training_examples()
         evaluation = self._given(x_eval, y_eval) or self._eval
-        self._train_embeddings(examples, evaluation, args)
+        self._train_embeddings(examples, evaluation, args, resume_from_checkpoint)
 
     def train_classifier(
         self,
@@ -159,22 +178,28 @@ class Trainer:
         args = args or self.args
         given = self._given(x_train, y_train)
         examples = given or self._training_examples()
-        self.model.fit(
-            examples.texts,
-            examples.labels,
-            **asdict(args.head_training),
-            class_weight=args.class_weight,
-            sample_weight=args.sample_weight,
-        )
+        self.model.to(processes.joined(self.model.device))
+        self._train_head(examples, args)
         self._trained_on = examples
-        self._note(
-            replace(
-                self._record,
-                source=self._train_source if given is None else None,
-                embedding_phase=self._embedding_phase,
-                head_phase=head_arguments(args, differentiable=self.model.has_differentiable_head),
-            )
-        )
+        self._note_training(self.model, args, self._embedding_phase, None if given else self._train_source)
+
+    def _train_head(self, examples: Examples, args: TrainingArguments) -> None:
+        """Train the head in the main process, and take it over in the others."""
+        along = args.end_to_end and self.model.has_differentiable_head and is_trainable(self.model.model_body)
+
+        def trained() -> tuple[SavedModel, Mapping[str, Any] | None]:
+            fit_head(self.model, examples, args)
+            learnt = replace(self.model.learnt(), body=None)  # type: ignore[arg-type]  # every process has it
+            return learnt, self.model.model_body.state_dict() if along else None
+
+        if processes.count() == 1:
+            fit_head(self.model, examples, args)
+            return
+        learnt, body = processes.once(trained)
+        if not processes.is_main():
+            self.model.take_over(learnt)
+        if body is not None:
+            self.model.model_body.load_state_dict(body)
 
     def hyperparameter_search(
         self,
@@ -261,9 +286,7 @@ class Trainer:
         if examples is None:
             msg = "There is nothing to evaluate on. Pass a data set, or eval_dataset when the Trainer is made."
             raise InputError(msg)
-        expected = self.model.label_columns(examples.labels)
-        predicted = self.model.predict(examples.texts, use_labels=False, as_numpy=True)
-        metrics = compute_metric(self.metric, predicted, expected, self.metric_kwargs)
+        metrics = self._measured(self.model, examples)
         source = self._eval_source if dataset is None else data_source(dataset)
         measured = measurements(self.metric, metrics, self.metric_kwargs, examples, source, self._trained_on)
         self._note(self._record.with_measurements(measured))
@@ -289,15 +312,16 @@ class Trainer:
         """Take out a callback, given itself or by its class."""
         self.pop_callback(callback)
 
-    def _train_embeddings(self, examples: Examples, evaluation: Examples | None, args: TrainingArguments) -> None:
+    def _train_embeddings(
+        self, examples: Examples, evaluation: Examples | None, args: TrainingArguments, resume: Resume | None
+    ) -> None:
         if args.eval_strategy != "no" and evaluation is None:
             msg = f"eval_strategy is {args.eval_strategy!r}, but there is no eval_dataset. Pass one, or use 'no'."
             raise ArgumentError(msg)
+        self.model.to(processes.joined(self.model.device))
         codec, targets = self._validated(examples, args)
         if isinstance(self.model.model_head, AutoHead):
-            self.model.choose_head(
-                examples.texts, examples.labels, seed=args.seed, show_progress_bar=args.show_progress_bar
-            )
+            self._choose_head(examples, args)
             codec, targets = self._validated(examples, args)
         columns = None if evaluation is None else codec.columns(evaluation.labels, number_unknown=True)
         if not is_trainable(self.model.model_body):
@@ -310,14 +334,65 @@ class Trainer:
         held_out = None
         if evaluation is not None and columns is not None and args.eval_strategy != "no":
             held_out = Targeted(evaluation.texts, columns)
+        phase = embedding_arguments(args, objective)
+        identity = identity_of(phase, examples.texts, targets)
+        checkpoint = None if resume is None else starting_point(resume, Path(args.output_dir), identity)
+        midway = self._midway(examples, evaluation, args, phase, identity)
         # What was measured before holds for the old body, and the new one may stay even if the head phase fails.
         if self._record.measurements:
             self._note(replace(self._record, measurements=()))
         self.log_history, self.embedding_work = train_body(
-            self.model.model_body, args, objective, Targeted(examples.texts, targets), held_out, self.callbacks
+            self.model.model_body,
+            args,
+            objective,
+            Targeted(examples.texts, targets),
+            held_out,
+            self.callbacks,
+            midway=midway,
+            checkpoint=checkpoint,
         )
         self.model.calibration = None  # it was fitted to what the head made of the old body's embeddings
-        self._embedding_phase = embedding_arguments(args, objective)
+        self._embedding_phase = phase
+
+    def _choose_head(self, examples: Examples, args: TrainingArguments) -> None:
+        """Choose a head in the main process, and build the same one in the others."""
+
+        def chosen() -> HeadRecipe:
+            choice = self.model.choose_head(
+                examples.texts, examples.labels, seed=args.seed, show_progress_bar=args.show_progress_bar
+            )
+            return cast("HeadRecipe", choice.best.recipe)  # what was tested could be built
+
+        recipe = processes.once(chosen)
+        if not processes.is_main():
+            self.model.build_head(recipe)
+
+    def _midway(
+        self,
+        examples: Examples,
+        evaluation: Examples | None,
+        args: TrainingArguments,
+        phase: Mapping[str, Any],
+        identity: Identity,
+    ) -> MidwayModel | None:
+        """Return the model on the way, if checkpoints or evaluations ask for it, having checked that it can be made."""
+        if args.save_strategy == "no" and not args.selects_by_head:
+            return None
+        self.model.twin()
+        if args.save_strategy != "no":
+            self.model.check_savable(examples.texts, examples.labels)
+
+        if args.selects_by_head:
+            expected = self._validated(examples, args)[1]
+            check_best_metric(args.best_metric, compute_metric(self.metric, expected, expected, self.metric_kwargs))
+        note = partial(self._note_training, args=args, phase=phase, source=self._train_source)
+        held_out = cast("Examples", evaluation)  # nothing is measured without
+        return MidwayModel(self.model, examples, args, identity, partial(self._measured, examples=held_out), note)
+
+    def _measured(self, model: SetFitModel, examples: Examples) -> dict[str, Any]:
+        expected = model.label_columns(examples.labels)
+        predicted = model.predict(examples.texts, use_labels=False, as_numpy=True)
+        return compute_metric(self.metric, predicted, expected, self.metric_kwargs)
 
     def _validated(self, examples: Examples, args: TrainingArguments) -> tuple[LabelCodec, IntArray]:
         return self.model.validate(
@@ -327,6 +402,21 @@ class Trainer:
             class_weight=args.class_weight,
             sample_weight=args.sample_weight,
         )
+
+    def _note_training(
+        self,
+        model: SetFitModel,
+        args: TrainingArguments,
+        phase: Mapping[str, Any] | None,
+        source: DataSource | None,
+    ) -> None:
+        record = replace(
+            model.card_facts.training or TrainingRecord(),
+            source=source,
+            embedding_phase=phase,
+            head_phase=head_arguments(args, differentiable=model.has_differentiable_head),
+        )
+        model.card_facts = replace(model.card_facts, training=record)
 
     @property
     def _record(self) -> TrainingRecord:

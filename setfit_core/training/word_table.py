@@ -55,6 +55,11 @@ class UsedRows:
             return output
         return nn.functional.embedding(places, self.rows, padding_idx=self._padding)
 
+    def reload(self) -> None:
+        """Take the used rows from the table again, after it was replaced."""
+        with torch.no_grad():
+            self.rows.copy_(self.table.weight[self._ids])
+
     def stepped(self) -> None:
         """Bring the whole table up to date after a step, and make room for the next gradient."""
         with torch.no_grad():

@@ -42,12 +42,21 @@ def test_integer_rates_and_zero_weight_are_what_they_are():
     assert TrainingArguments(body_learning_rate=(1, 0)).body_learning_rate == (1.0, 0.0)
 
 
-def test_the_best_body_is_chosen_by_the_loss_alone():
+def test_the_best_body_is_chosen_by_a_name():
     both = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
-    for name in ("embedding_loss", "eval_embedding_loss"):
-        assert TrainingArguments(**both, metric_for_best_model=name).metric_for_best_model == name
-    with pytest.raises(ArgumentError, match="metric_for_best_model is 'accuracy'.*'embedding_loss' alone"):
-        TrainingArguments(**both, metric_for_best_model="accuracy")
+    for name in ("accuracy", "eval_accuracy"):
+        assert TrainingArguments(**both, metric_for_best_model=name).best_metric == "accuracy"
+    with pytest.raises(ArgumentError, match="metric_for_best_model is 7. Give a name"):
+        TrainingArguments(metric_for_best_model=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [("embedding_loss", None, False), ("accuracy", None, True), ("accuracy", False, False), ("log_loss", None, False)],
+)
+def test_a_larger_value_is_better_unless_it_is_a_loss(name, given, expected):
+    arguments = TrainingArguments(metric_for_best_model=name, greater_is_better=given)
+    assert arguments.greater_is_better_or_default is expected
 
 
 @pytest.mark.parametrize(

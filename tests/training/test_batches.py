@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from setfit_core.training.batches import ClassAwareBatchSampler, OnePerClassBatchSampler
+from setfit_core.training.batches import ClassAwareBatchSampler
 
 SIZES = {
     "two classes": [8, 8],
@@ -75,13 +75,3 @@ def test_texts_of_several_labels_are_grouped_by_their_rarest():
 
 def test_one_class_alone_is_batched_too():
     assert sorted(map(len, ClassAwareBatchSampler(np.zeros(40, dtype=np.int64), 32, 2, passes=1, seed=0))) == [20, 20]
-
-
-def test_examples_of_one_class_are_kept_apart():
-    targets = np.repeat(np.arange(3), [10, 6, 6])
-    sampler = OnePerClassBatchSampler(targets, 16, seed=0)
-    batches = list(sampler)
-    assert len(batches) == len(sampler) == 6
-    assert all(len(batch) == len(set(targets[batch])) == 3 for batch in batches)
-    assert len({row for batch in batches for row in batch}) == 18
-    assert [len(batch) for batch in OnePerClassBatchSampler(np.array([0, 0, 0, 1]), 16, seed=0)] == [2]
