@@ -150,7 +150,7 @@ def _check_room(cluster: Mapping[str, float], workers: int, num_cpus: Any, num_g
     """Refuse workers that would make Ray wait forever.
 
     Args:
-        cluster: What the cluster has at the moment. Without CPUs, it is one that grows when they are asked for.
+        cluster: What the cluster has at the moment. Of what it has nothing, it may get some when that is asked for.
         workers: The fewest workers.
         num_cpus: CPUs for each.
         num_gpus: GPUs for each.
@@ -158,14 +158,15 @@ def _check_room(cluster: Mapping[str, float], workers: int, num_cpus: Any, num_g
     for name, value in (("num_cpus", num_cpus), ("num_gpus", num_gpus)):
         if not is_number(value) or value < 0:
             raise ArgumentError(f"{name} is {value!r}. Give a number of 0 or more.")
-    cpus = cluster.get("CPU", 0)
-    if 0 < cpus < workers * num_cpus + 1:
-        msg = (
-            f"{workers} workers of {num_cpus:g} CPUs leave less than 1 of the cluster's {cpus:g} CPUs, and what reads "
-            "and writes the rows needs 1. Give a smaller num_workers or num_cpus; num_workers=(1, N) on a cluster that "
-            "grows."
-        )
-        raise ArgumentError(msg)
+    for resource, needed in (("CPU", workers * num_cpus + 1), ("GPU", workers * num_gpus)):
+        there = cluster.get(resource, 0)
+        if 0 < there < needed:
+            reading = ", 1 of them to read and write rows" if resource == "CPU" else ""
+            msg = (
+                f"{workers} workers need {needed:g} {resource}s{reading}, and the cluster has {there:g}. Give a "
+                "smaller num_workers, or less to each; on a cluster that grows, num_workers=(1, N)."
+            )
+            raise ArgumentError(msg)
 
 
 def _text_column(dataset: ray.data.Dataset, named: str | None) -> str:
@@ -199,6 +200,7 @@ def _check_new(new: Sequence[str], dataset: ray.data.Dataset) -> None:
         if column in taken:
             way = "Call the new one otherwise: label_column." if column == new[0] else "Rename it."
             raise InputError(f"{_NAME} has a column {column!r} already, and none is replaced. {way}")
+        taken.add(column)
 
 
 # What the workers get
@@ -228,7 +230,7 @@ def _saved(model: SetFitModel, trusted: Sequence[str]) -> Files:
 
 
 class _Worker:
-    """A process that holds the model and adds columns to blocks of rows.
+    """What a worker process holds: the model, with which it adds columns to rows.
 
     Args:
         settings: What it does.
@@ -243,60 +245,52 @@ class _Worker:
         torch.set_num_threads(settings.threads)
         os.environ["RAYON_NUM_THREADS"] = str(settings.threads)  # those of the tokenizer
         self._settings = settings
-        with tempfile.TemporaryDirectory(prefix="setfit-core-") as directory:
+        with tempfile.TemporaryDirectory(prefix="setfit-core-") as folder:
             for name, content in ray.get(files).items():
-                path = Path(directory, name)
+                path = Path(folder, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 content.tofile(path)
             self._model = SetFitModel.from_pretrained(
-                directory, device=settings.device, precision=settings.precision, trusted=settings.trusted
+                folder, device=settings.device, precision=settings.precision, trusted=settings.trusted
             )
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Return rows with their new columns."""
-        texts = rows[self._settings.text_column].to_pylist()
+        settings, model = self._settings, self._model
+        texts = rows[settings.text_column].to_pylist()
         problems = [text_problem(text) for text in texts]
         if any(problems):
-            if not self._settings.skip_bad_rows:
-                place = next(place for place, problem in enumerate(problems) if problem)
-                row = textwrap.shorten(repr(rows.slice(place, 1).to_pylist()[0]), _SHOWN)
-                msg = f"The text in the row {row} {problems[place]}. Correct the row, or leave such rows out: "
-                raise InputError(msg + "skip_bad_rows=True.")
+            if not settings.skip_bad_rows:
+                raise InputError(_complaint(rows, problems))
             rows = rows.filter(pa.array([problem is None for problem in problems]))
-            texts = rows[self._settings.text_column].to_pylist()
+            texts = rows[settings.text_column].to_pylist()
+        if not settings.probabilities:
+            return rows.append_column(settings.label_column, _labels(model, texts))
         with tempfile.TemporaryDirectory(prefix="setfit-core-") as folder:
-            if self._settings.probabilities:  # asked about the same texts as the labels, and they are embedded once
-                self._model.embedding_cache = EmbeddingCache(folder)
-            rows = rows.append_column(self._settings.label_column, _labels(self._model, texts))
-            if self._settings.probabilities:
-                for name, column in zip(
-                    _probability_columns(self._model), _probabilities(self._model, texts), strict=True
-                ):
-                    rows = rows.append_column(name, column)
+            model.embedding_cache = EmbeddingCache(folder)  # asked twice about a text, the model embeds it once
+            rows = rows.append_column(settings.label_column, _labels(model, texts))
+            probabilities = model.predict_proba(texts, as_numpy=True, show_progress_bar=False)
+        for name, column in zip(_probability_columns(model), probabilities.astype(np.float64).round(6).T, strict=True):
+            rows = rows.append_column(name, pa.array(column))
         return rows
 
 
+def _complaint(rows: pa.Table, problems: Sequence[str | None]) -> str:
+    """Return what is wrong with the first row that has a problem, which is told by its other columns."""
+    place = next(place for place, problem in enumerate(problems) if problem)
+    row = textwrap.shorten(repr(rows.slice(place, 1).to_pylist()[0]), _SHOWN)
+    return f"The text in the row {row} {problems[place]}. Correct the row, or leave such rows out: skip_bad_rows=True."
+
+
 def _labels(model: SetFitModel, texts: Sequence[str]) -> pa.Array:
-    """Return the labels of texts; with several each, lists of strings."""
-    several = model.multi_target_strategy is not None
-    known = pa.array([str(label) for label in model.labels or ()] if several else model.labels)
-    shape = (len(texts), len(known)) if several else len(texts)
-    places = np.zeros(shape, dtype=np.int64)
-    if texts:  # not every head takes none
-        places = model.predict(texts, use_labels=False, as_numpy=True, show_progress_bar=False)
-    if not several:
-        return known.take(pa.array(places))
-    ends = np.concatenate([[0], places.sum(axis=1).cumsum()])
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), known.take(pa.array(places.nonzero()[1])))
+    """Return the label of each text; for several labels a text, a list of strings."""
+    places = model.predict(texts, use_labels=False, as_numpy=True, show_progress_bar=False)
+    if model.multi_target_strategy is None:
+        return pa.array(model.labels).take(pa.array(places))
+    names = pa.array([str(label) for label in model.labels or ()])
+    ends = np.append(0, places.sum(axis=1).cumsum())
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), names.take(pa.array(places.nonzero()[1])))
 
 
 def _probability_columns(model: SetFitModel) -> list[str]:
     return [f"probability {label}" for label in model.labels or ()]
-
-
-def _probabilities(model: SetFitModel, texts: Sequence[str]) -> list[pa.Array]:
-    """Return the probabilities of texts, a column for each label."""
-    found = np.zeros((0, len(model.labels or ())))
-    if texts:
-        found = model.predict_proba(texts, as_numpy=True, show_progress_bar=False)
-    return [pa.array(column) for column in found.astype(np.float64).round(6).T]
