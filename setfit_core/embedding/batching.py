@@ -9,6 +9,8 @@ from typing import Any, Final
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
+from setfit_core.embedding.body import preprocessed
+
 #: Texts that are tokenised together: their padded tokens are in memory at once.
 CHUNK_TEXTS: Final = 1024
 
@@ -31,6 +33,12 @@ class Batch:
 
     rows: list[int]
     features: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        """Tokens, padding included; the number of texts if that can't be told."""
+        ids = self.features.get("input_ids")
+        return ids.numel() if isinstance(ids, Tensor) else len(self.rows)
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ def tokenised(
     order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
     for start in range(0, len(order), CHUNK_TEXTS):
         rows = order[start : start + CHUNK_TEXTS]
-        features = body.preprocess([texts[row] for row in rows], prompt=prompt)
+        features = preprocessed(body, [texts[row] for row in rows], prompt=prompt)
         if _padded(features, len(rows)):
             yield _divided(rows, features, batch_size)
         else:
@@ -132,5 +140,16 @@ def _undivided(
     tokens = ids.numel() if isinstance(ids, Tensor) else 0
     if batch_size is None or batch_size >= len(rows):
         return Chunk([Batch(rows, features)], tokens)
+    return Chunk(_tokenised_anew(body, texts, rows, prompt=prompt, batch_size=batch_size), tokens)
+
+
+def halves(body: SentenceTransformer, texts: Sequence[str], batch: Batch, *, prompt: str | None) -> list[Batch]:
+    """Divide a batch of two texts or more into two, whatever its features are."""
+    return _tokenised_anew(body, texts, batch.rows, prompt=prompt, batch_size=-(-len(batch.rows) // 2))
+
+
+def _tokenised_anew(
+    body: SentenceTransformer, texts: Sequence[str], rows: list[int], *, prompt: str | None, batch_size: int
+) -> list[Batch]:
     parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    return Chunk([Batch(part, body.preprocess([texts[row] for row in part], prompt=prompt)) for part in parts], tokens)
+    return [Batch(part, preprocessed(body, [texts[row] for row in part], prompt=prompt)) for part in parts]

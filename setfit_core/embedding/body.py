@@ -13,10 +13,25 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
 from setfit_core.errors import ArgumentError
+from setfit_core.forking import fork_safe_lock
 
 logger = logging.getLogger(__name__)
 
 EMBEDDING = "sentence_embedding"
+
+_tokenising = fork_safe_lock()
+
+
+def preprocessed(body: SentenceTransformer, texts: Sequence[str], *, prompt: str | None) -> dict[str, Any]:
+    """Return the body's input for texts, tokenised on the CPU by one thread at a time.
+
+    transformers sets a fast tokenizer's padding and truncation in each call. Versions of tokenizers before 0.23 refuse
+    that ("Already borrowed") while another thread tokenises, and bodies may share a tokenizer. Little waits for it: a
+    fast tokenizer uses all processors by itself.
+    """
+    with _tokenising:
+        features: dict[str, Any] = body.preprocess(list(texts), prompt=prompt)
+    return features
 
 
 def on_device(device: torch.device, features: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,7 +58,7 @@ def body_output(body: SentenceTransformer, texts: Sequence[str], *, normalize: b
         `input_ids`, `attention_mask` and `token_embeddings`.
     """
     # The prompt and the truncation that encode applies by itself.
-    output = dict(body(on_device(body.device, body.preprocess(list(texts), prompt=default_prompt(body)))))
+    output = dict(body(on_device(body.device, preprocessed(body, texts, prompt=default_prompt(body)))))
     output[EMBEDDING] = truncated(body, output[EMBEDDING])
     if normalize:
         output[EMBEDDING] = nn.functional.normalize(output[EMBEDDING], p=2, dim=1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
@@ -12,13 +13,17 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from setfit_core.embedding.batching import tokenised
+from setfit_core.embedding.batching import Batch, halves, tokenised
 from setfit_core.embedding.body import EMBEDDING, default_prompt, on_device, truncated
 from setfit_core.embedding.cache import EmbeddingCache, conditions_of
+from setfit_core.embedding.memory import OutOfMemoryError, is_out_of_memory, release_cached_memory
 from setfit_core.embedding.precision import Precision, resolved_precision
 from setfit_core.errors import InputError
+from setfit_core.forking import compute_alone_in_forks
 
 logger = logging.getLogger(__name__)
+
+compute_alone_in_forks()
 
 #: Below so many tokens "auto" computes in float32. Casting a weight then takes about as long as multiplying with it
 #: spares, whatever the number of weights is: with all-MiniLM-L6-v2, bfloat16 took 10 ms instead of 11 at 6 tokens, 15
@@ -47,7 +52,8 @@ def embed(
 
     They are what `body.encode` returns: with the body's default prompt, its longest text and its `truncate_dim`.
     A text that comes more than once is computed once, and texts of like length are computed together, so the last
-    bits of an embedding depend on which texts come with it.
+    bits of an embedding depend on which texts come with it. If the memory doesn't suffice for a batch, it is divided,
+    with a warning in the log, and so are all later ones of its size.
 
     Args:
         body: The body.
@@ -66,6 +72,7 @@ def embed(
 
     Raises:
         InputError: If the body fails on a text, or returns NaN or infinity for one.
+        OutOfMemoryError: If the memory doesn't suffice for a single text, or for the embeddings.
     """
     if not texts:
         return torch.zeros((0, embedding_size(body)), device=body.device)
@@ -82,9 +89,12 @@ def embed(
             open_rows=open_rows,
             show_progress_bar=show_progress_bar,
         )
-    except torch.OutOfMemoryError:
-        raise
-    except (IndexError, RuntimeError) as error:
+    except (IndexError, RuntimeError, MemoryError) as error:
+        if isinstance(error, OutOfMemoryError):
+            raise
+        if is_out_of_memory(error):
+            msg = f"The memory doesn't suffice for {len(places)} texts and their embeddings. Give fewer at a time."
+            raise OutOfMemoryError(msg) from error
         msg = (
             f"The body fails on the texts with {type(error).__name__}: {error}. If its tokenizer gives tokens that its "
             "weights don't have, they don't belong together: download or save the model again."
@@ -162,34 +172,85 @@ def _encoded(
 ) -> tuple[Tensor, torch.dtype]:
     """Return the embeddings of distinct texts, at least one, and what the body computed in."""
     body.eval()
-    device = body.device
-    chunks = tokenised(body, texts, prompt=default_prompt(body), batch_size=batch_size)
+    prompt = default_prompt(body)
+    chunks = tokenised(body, texts, prompt=prompt, batch_size=batch_size)
     first = next(chunks)
-    dtype = resolved_precision(precision, device)
+    dtype = resolved_precision(precision, body.device)
     if precision == "auto" and first.tokens < FEW_TOKENS:  # a first chunk of so few is the only one
         dtype = torch.float32
     if show_progress_bar is None:
         level = logging.getLogger("sentence_transformers").getEffectiveLevel()
         show_progress_bar = level in (logging.INFO, logging.DEBUG)
-    rows: list[int] = []
-    parts: list[Tensor] = []
+    result = torch.zeros(0)
     # One autocast for all batches: it keeps the weights that it has cast until it ends, and no longer. So they are cast
     # once a call, and never stale.
     with (
         torch.no_grad(),
         # Where it is off, a caller's own is off, too.
-        torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16),
+        torch.autocast(body.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16),
         tqdm(total=len(texts), desc="Texts", disable=not show_progress_bar) as bar,
     ):
-        for chunk in chain([first], chunks):
-            for batch in chunk.batches:
-                embeddings = truncated(body, body(on_device(device, batch.features))[EMBEDDING])
-                parts.append(embeddings if embeddings.dtype == torch.float64 else embeddings.float())
-                rows += batch.rows
-                bar.update(len(batch.rows))
-        joined = torch.cat(parts)
-        ordered = torch.empty_like(joined)
-        ordered[torch.tensor(rows, device=device)] = joined
-        if normalize:
-            ordered = nn.functional.normalize(ordered, p=2, dim=1)
-    return ordered, dtype
+        batches = chain.from_iterable(chunk.batches for chunk in chain([first], chunks))
+        for rows, embeddings in _computed(body, texts, batches, prompt=prompt):
+            if not len(result):
+                result = embeddings.new_empty((len(texts), embeddings.shape[1]))
+            result[torch.tensor(rows, device=result.device)] = embeddings
+            bar.update(len(rows))
+    if normalize:
+        nn.functional.normalize(result, p=2, dim=1, out=result)
+    return result, dtype
+
+
+def _computed(
+    body: SentenceTransformer, texts: Sequence[str], batches: Iterable[Batch], *, prompt: str | None
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Yield the rows and the embeddings of batches; one that the memory doesn't suffice for goes in halves.
+
+    From then on no batch is larger than these halves.
+    """
+    most: float = math.inf
+    for whole in batches:
+        waiting = [whole]
+        while waiting:
+            batch = waiting.pop()
+            embeddings = None
+            if batch.size <= most or len(batch.rows) == 1:
+                embeddings = _of_batch(body, batch)
+            if embeddings is not None:
+                yield batch.rows, embeddings
+                continue
+            parts = halves(body, texts, batch, prompt=prompt)
+            if batch.size <= most:
+                most = max(part.size for part in parts)
+                logger.warning(
+                    "The memory of %s doesn't suffice for a batch of %d texts. They are divided, and from here on no "
+                    "batch has more than %d tokens.",
+                    body.device,
+                    len(batch.rows),
+                    most,
+                )
+            waiting += reversed(parts)
+
+
+def _of_batch(body: SentenceTransformer, batch: Batch) -> Tensor | None:
+    """Return the embeddings of a batch; None if the memory doesn't suffice for its texts, of which there are several.
+
+    What is held by the failed attempt is free when this returns, and not before.
+
+    Raises:
+        OutOfMemoryError: If the memory doesn't suffice for a single text.
+    """
+    try:
+        embeddings = truncated(body, body(on_device(body.device, batch.features))[EMBEDDING])
+        return embeddings if embeddings.dtype == torch.float64 else embeddings.float()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(batch.rows) == 1:
+            msg = (
+                f"The memory of {body.device} doesn't suffice for a single text of {batch.size} tokens. Lower the "
+                "longest text (model.model_body.max_seq_length), take a smaller body or another device, or free memory."
+            )
+            raise OutOfMemoryError(msg) from error
+    release_cached_memory(body.device)
+    return None

@@ -15,8 +15,13 @@ import torch
 from torch import nn
 
 from setfit_core.errors import HeadError, HeadOutputError, NoProbabilitiesError, UnfittedHeadError
+from setfit_core.forking import fork_safe_lock
 from setfit_core.heads.outputs import check_class_ids, check_probabilities, head_name
 from setfit_core.labels import IntArray, Label, LabelCodec
+
+_switching = fork_safe_lock()
+#: For each module that some thread has in evaluation mode, by its id: how many do, and which parts were not in it.
+_evaluated: dict[int, tuple[int, list[nn.Module]]] = {}
 
 
 class HeadAdapter(Protocol):
@@ -136,16 +141,27 @@ class DifferentiableAdapter:
 
 @contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode without gradients, and every submodule back into its own mode after."""
-    training = [part for part in module.modules() if part.training]
-    if training:
-        module.eval()
+    """Put a module into evaluation mode without gradients, and every submodule back into its own mode after.
+
+    Of several threads that do so at once, the last one puts them back.
+    """
+    with _switching:
+        users, training = _evaluated.get(id(module), (0, []))
+        training = [*training, *(part for part in module.modules() if part.training)]
+        if training:
+            module.eval()
+        _evaluated[id(module)] = users + 1, training
     try:
         with torch.no_grad():
             yield
     finally:
-        for part in training:
-            part.training = True
+        with _switching:
+            users, training = _evaluated.pop(id(module))
+            if users > 1:
+                _evaluated[id(module)] = users - 1, training
+            else:
+                for part in training:
+                    part.training = True
 
 
 def unfitted(head: Any) -> str:
