@@ -59,7 +59,7 @@ def calibrate(
         _check_every_class(expected, codec, 2, f"cv={cv}", "leave cv out")
     elif method == "isotonic":
         _check_every_class(expected, codec, 1, 'method="isotonic"', 'use method="temperature"')
-    raw = replace(prediction, calibration=None)
+    raw = replace(prediction, calibration=None, thresholds=None)
 
     def probabilities(some: Sequence[str]) -> npt.NDArray[Any]:
         return raw.probabilities(some, codec, batch_size=None, show_progress_bar=None)

@@ -32,7 +32,9 @@ class Labelling:
     """
 
     def __init__(self, names: Sequence[Any] | None, *, multi_label: bool) -> None:
-        self.names: tuple[Label, ...] | None = None if names is None else check_label_names(names)
+        self.names: tuple[Label, ...] | None = (
+            None if names is None else check_label_names(names, multi_label=multi_label)
+        )
         self.multi_label = multi_label
         self.codec: LabelCodec | None = None
 
@@ -60,7 +62,7 @@ class Labelling:
         Raises:
             LabelError: If the number of labels differs from that in training.
         """
-        names = None if labels is None else check_label_names(labels)
+        names = None if labels is None else check_label_names(labels, multi_label=self.multi_label)
         if self.codec is not None:
             known = self.codec.labels
             if names is None or len(names) != len(known):
@@ -120,4 +122,4 @@ class Labelling:
             self.codec = LabelCodec.from_json(saved)
             self.names = self.codec.labels if self.codec.given else None
         else:
-            self.names = check_label_names(saved.get("names", ()))
+            self.names = check_label_names(saved.get("names", ()), multi_label=self.multi_label)

@@ -105,12 +105,12 @@ def is_column(values: Any) -> bool:
     return isinstance(values, Iterable) and not isinstance(values, str | bytes) and getattr(values, "ndim", 1) != 0
 
 
-def check_label_names(labels: Iterable[Any]) -> tuple[Label, ...]:
+def check_label_names(labels: Iterable[Any], *, multi_label: bool = False) -> tuple[Label, ...]:
     """Check the labels that a user names for a model, in the order of the columns.
 
     Raises:
-        LabelError: If there are fewer than two, one twice, types are mixed, or it is no list (a mapping and a set
-            are none).
+        LabelError: If there are fewer than two (one, for several labels a text), one twice, types are mixed, or it is
+            no list (a mapping and a set are none).
     """
     if isinstance(labels, Mapping):
         msg = "labels is a mapping. Give a list in the order of the ids; from id to label, list(labels.values())."
@@ -127,8 +127,9 @@ def check_label_names(labels: Iterable[Any]) -> tuple[Label, ...]:
     if twice:
         msg = f"labels names {', '.join(twice)} more than once. Every class needs a label of its own."
         raise LabelError(msg)
-    if len(names) < 2:
-        msg = f"labels has {len(names)} entry. A classifier needs at least two; give one label a class."
+    if len(names) < (1 if multi_label else 2):
+        needs = "one" if multi_label else "two"
+        msg = f"labels has the length {len(names)}. A classifier needs at least {needs}; give one label a class."
         raise LabelError(msg)
     return names
 

@@ -17,6 +17,7 @@ from setfit_core.embedding.embed import embed
 from setfit_core.embedding.precision import Precision
 from setfit_core.errors import HeadError
 from setfit_core.evaluation.calibration import Calibration
+from setfit_core.evaluation.thresholds import Thresholds, thresholds_of_classes
 from setfit_core.heads.adapters import adapter_for, to_array
 from setfit_core.heads.held import HeldHead
 from setfit_core.labels import IntArray, LabelCodec
@@ -38,6 +39,7 @@ class Prediction:
         precision: What the body computes in.
         cache: Where embeddings of earlier calls are.
         calibration: What is done to the head's probabilities; None for nothing.
+        thresholds: How likely each of several labels has to be; None leaves that to the head.
     """
 
     body: SentenceTransformer
@@ -46,6 +48,7 @@ class Prediction:
     precision: Precision
     cache: EmbeddingCache | None
     calibration: Calibration | None = None
+    thresholds: Thresholds | None = None
 
     def embeddings(
         self,
@@ -68,7 +71,10 @@ class Prediction:
 
         def open_rows(embeddings: Tensor) -> list[int]:
             head, placed = self.held.head, self._placed(embeddings)
-            return [] if codec is None else close_calls(head, placed, codec, self.calibration).tolist()
+            if codec is None:
+                return []
+            rows: list[int] = close_calls(head, placed, codec, self.calibration, self.thresholds).tolist()
+            return rows
 
         return self._placed(
             embed(
@@ -85,9 +91,9 @@ class Prediction:
 
     def class_ids_of(self, embeddings: Any, codec: LabelCodec) -> IntArray:
         """Return the class ids `[n]` of what `embeddings` returned; 0/1 indicators `[n, num_classes]` for several."""
-        if self.calibration is None:
+        if self.calibration is None and self.thresholds is None:
             return adapter_for(self.held.head).class_ids(embeddings, codec)
-        return _likeliest(self._probabilities(embeddings, codec), codec)
+        return _likeliest(self._probabilities(embeddings, codec), codec, self.thresholds)
 
     def probabilities(
         self, texts: Sequence[str], codec: LabelCodec, *, batch_size: int | None, show_progress_bar: bool | None
@@ -106,16 +112,22 @@ class Prediction:
         return embeddings if self.held.differentiable else to_array(embeddings)
 
 
-def _likeliest(probabilities: npt.NDArray[Any], codec: LabelCodec) -> IntArray:
+def _likeliest(probabilities: npt.NDArray[Any], codec: LabelCodec, thresholds: Thresholds | None) -> IntArray:
     """Return the class ids `[n]` that probabilities `[n, num_classes]` stand for, or indicators."""
     if codec.multi_label:
-        return (probabilities > 0.5).astype(np.int64)
+        return (probabilities > thresholds_of_classes(thresholds, codec)).astype(np.int64)
     # Of labels that are as likely as each other the first one wins, as in the argmax of `SetFitModel.predict_proba`.
     order = np.argsort(codec.classes)
     return np.asarray(order[probabilities[:, order].argmax(axis=1)])
 
 
-def close_calls(head: Any, embeddings: Any, codec: LabelCodec, calibration: Calibration | None = None) -> IntArray:
+def close_calls(
+    head: Any,
+    embeddings: Any,
+    codec: LabelCodec,
+    calibration: Calibration | None = None,
+    thresholds: Thresholds | None = None,
+) -> IntArray:
     """Return the rows of embeddings `[n, embedding_size]` whose label is a close call, int64 `[m]`.
 
     It is one if the label may be another when each probability of the head changes by half of `CLOSE`. A head without
@@ -126,10 +138,13 @@ def close_calls(head: Any, embeddings: Any, codec: LabelCodec, calibration: Cali
     except HeadError:  # predict says what is wrong, if it needs what failed
         return np.zeros(0, dtype=np.int64)
     low, high = probabilities - CLOSE / 2, probabilities + CLOSE / 2
+    if codec.multi_label:
+        if calibration is not None:
+            low, high = (calibration.calibrated(bound, multi_label=True) for bound in (low, high))
+        bounds = thresholds_of_classes(thresholds, codec)
+        return np.flatnonzero(((low <= bounds) & (high > bounds)).any(axis=1))
     if calibration is not None:
         low, high = calibration.order(low), calibration.order(high)
-    if codec.multi_label:
-        return np.flatnonzero(((low < 0.5) & (high > 0.5)).any(axis=1))
     rows, first = np.arange(len(low)), low.argmax(axis=1)
     high[rows, first] = -np.inf
     # A calibration may leave nothing of all of a text's probabilities, and then the head's own count.

@@ -12,6 +12,7 @@ from torch import nn
 from setfit_core.embedding.embed import embedding_size
 from setfit_core.errors import ArgumentError, HeadError, LabelError, ModelFormatError, NoProbabilitiesError
 from setfit_core.evaluation.calibration import Calibration, calibration_from_json
+from setfit_core.evaluation.thresholds import Thresholds, thresholds_from_json
 from setfit_core.heads.adapters import adapter_for, to_array
 from setfit_core.heads.construction import builds_head, head_recipe
 from setfit_core.heads.held import HeldHead
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from setfit_core.persistence import HeadRecord
+    from setfit_core.persistence.config import ModelConfig
 
 _Asked: TypeAlias = "tuple[Mapping[str, Any] | None, str | None]"
 
@@ -69,6 +71,7 @@ class SavedModel:
         normalize_embeddings: Whether embeddings are scaled to length 1 before they reach the head.
         facts: What is known for the model card.
         calibration: What is done to the head's probabilities; None for nothing.
+        thresholds: How likely each of several labels has to be; None leaves that to the head.
     """
 
     body: SentenceTransformer
@@ -78,6 +81,7 @@ class SavedModel:
     normalize_embeddings: bool
     facts: CardFacts
     calibration: Calibration | None = None
+    thresholds: Thresholds | None = None
 
 
 def read_saved_model(
@@ -136,7 +140,7 @@ def write_saved_model(
         The folder, as an absolute path.
 
     Raises:
-        ArgumentError: If `setfit` is to predict calibrated probabilities, which it can't.
+        ArgumentError: If `setfit` is to predict calibrated probabilities, or by thresholds, which it can't.
         UnsavableHeadError: If the head has no safe file format, or is none that `setfit` could use.
         PersistenceError: If the folder can't be written, or holds something that is not a model.
     """
@@ -145,6 +149,11 @@ def write_saved_model(
         raise ArgumentError(
             "The model is calibrated, and setfit would predict other probabilities with it. Save it without "
             "setfit_compatible=True, or remove the calibration first: model.calibration = None."
+        )
+    if setfit_compatible and saved.thresholds is not None:
+        raise ArgumentError(
+            "The model has thresholds, and setfit would predict other labels with it. Save it without "
+            "setfit_compatible=True, or remove the thresholds first: model.thresholds = None."
         )
 
     def complete(folder: Path, record: HeadRecord) -> None:
@@ -161,6 +170,7 @@ def write_saved_model(
             max_seq_length=saved.body.max_seq_length,
             setfit_compatible=setfit_compatible,
             calibration=None if saved.calibration is None else saved.calibration.method,
+            thresholds=saved.thresholds,
         )
         (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
         if add is not None:
@@ -177,6 +187,7 @@ def write_saved_model(
         multi_target_strategy=saved.multi_target_strategy,
         training=saved.facts.to_json(),
         calibration=None if saved.calibration is None else saved.calibration.to_json(),
+        thresholds=saved.thresholds,
         add=complete,
     )
 
@@ -208,27 +219,35 @@ def _read_ours(path: Path, head: Any, asked: _Asked, device: str | None, trust: 
             "file is damaged; download or save the model again."
         )
     held = HeldHead(loaded, recipe, built_with)
-    # A head of the caller's own has other probabilities than the calibrated ones.
-    calibration = None if loaded is head else _read_calibration(path, config.calibration, labelling)
-    return SavedModel(
-        body, held, labelling, config.multi_target_strategy, config.normalize_embeddings, facts, calibration
-    )
-
-
-def _read_calibration(path: Path, saved: Mapping[str, Any] | None, labelling: Labelling) -> Calibration | None:
-    if saved is None:
-        return None
-    if labelling.codec is None:
-        raise ModelFormatError(
-            f"{path / CONFIG_FILE} calibrates a head that was not trained. The file is damaged; download or save the "
-            "model again."
-        )
+    read = SavedModel(body, held, labelling, config.multi_target_strategy, config.normalize_embeddings, facts)
+    if loaded is head:  # it has other probabilities than those that were calibrated and cut
+        return read
     try:
-        return calibration_from_json(saved, labelling.codec.num_classes)
+        return replace(
+            read, calibration=_read_calibration(config, labelling), thresholds=_read_thresholds(config, labelling)
+        )
     except ValueError as error:
         raise ModelFormatError(
             f"{path / CONFIG_FILE}: {error}. The file is damaged; download or save the model again."
         ) from error
+
+
+def _read_calibration(config: ModelConfig, labelling: Labelling) -> Calibration | None:
+    if config.calibration is None:
+        return None
+    if labelling.codec is None:
+        msg = "it calibrates a head that was not trained"
+        raise ValueError(msg)
+    return calibration_from_json(config.calibration, labelling.codec.num_classes)
+
+
+def _read_thresholds(config: ModelConfig, labelling: Labelling) -> Thresholds | None:
+    if config.thresholds is None:
+        return None
+    if labelling.codec is None or not labelling.codec.multi_label:
+        msg = "it has thresholds for a head that was not trained on several labels a text"
+        raise ValueError(msg)
+    return thresholds_from_json(config.thresholds, len(labelling.codec.labels))
 
 
 def _read_setfits(path: Path, head: Any, asked: _Asked, device: str | None, trust: Trust) -> SavedModel | None:
@@ -292,7 +311,7 @@ def _check_fit(saved: SavedModel, path: Path) -> None:
         try:
             adapter.probabilities(rows, codec)
         except NoProbabilitiesError:
-            if saved.calibration is not None:
+            if saved.calibration is not None or saved.thresholds is not None:
                 raise
     except HeadError as error:
         raise ModelFormatError(

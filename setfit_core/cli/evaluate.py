@@ -23,6 +23,7 @@ _CHUNK = 1024
 _NAMES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
     "log_loss": "log loss",
     "calibration_error": "calibration error",
 }
@@ -44,8 +45,8 @@ def evaluate(
 ) -> None:
     """Evaluate a model on labelled texts.
 
-    Prints accuracy, macro F1, log loss (nats) and expected calibration error, and precision, recall and F1 of each
-    label.
+    Prints accuracy, macro F1 (where a text may have several labels, micro F1, too), log loss (nats) and expected
+    calibration error, and precision, recall and F1 of each label.
     """
     from setfit_core.cli.plots import check_plot
     from setfit_core.tables import labelled_columns, labels_known_as, open_table, read_labelled
@@ -79,6 +80,8 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps({"texts": len(tests.texts), **scores, "labels": by_label}, indent=2, ensure_ascii=False))
         return
+    if not several:
+        del scores["micro_f1"]  # it is the accuracy
     figures = [(_NAMES[name], "-" if value is None else f"{value:.3f}") for name, value in scores.items()]
     typer.echo(f"{len(tests.texts)} texts of {data}")
     print_table(("score", "value"), figures)
@@ -130,7 +133,9 @@ def _indicators(rows: Sequence[Sequence[str]], names: Sequence[Any]) -> Any:
 def _by_label(expected: Any, predicted: Any, names: Sequence[Any]) -> list[dict[str, Any]]:
     from sklearn.metrics import precision_recall_fscore_support
 
-    columns = list(range(len(names)))
+    from setfit_core.evaluation.scores import as_indicators
+
+    columns, expected, predicted = list(range(len(names))), as_indicators(expected), as_indicators(predicted)
     figures = precision_recall_fscore_support(expected, predicted, labels=columns, zero_division=0)
     rows = zip(names, *(values.tolist() for values in figures), strict=True)
     return [

@@ -39,8 +39,7 @@ class Calibration(Protocol):
     def order(self, probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return numbers `[n, num_classes]` that rise with each single probability.
 
-        In a row they have the order of the calibrated probabilities, and for several labels a text they are over 0.5
-        where these are.
+        In a row they have the order of the calibrated probabilities.
         """
 
     def to_json(self) -> dict[str, Any]:

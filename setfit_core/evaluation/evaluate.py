@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,11 +12,16 @@ import numpy.typing as npt
 from setfit_core.errors import InputError
 from setfit_core.evaluation.reliability import Reliability, reliability
 from setfit_core.evaluation.scores import Scores, score
-from setfit_core.labels import IntArray
+from setfit_core.evaluation.thresholds import DEFAULT
+from setfit_core.labels import IntArray, Label
 
 
 class ProbabilisticModel(Protocol):
     """What is asked of a model, such as `SetFitModel`."""
+
+    @property
+    def thresholds(self) -> Mapping[Label, float] | None:
+        """Return how likely each of several labels has to be, in the order of the columns; None for 0.5."""
 
     def label_columns(self, labels: Sequence[Any]) -> IntArray:
         """Return the columns `[n]` of labels, or 0/1 indicators `[n, num_labels]`."""
@@ -30,7 +35,7 @@ class Evaluation:
     """What a model's probabilities are worth.
 
     Attributes:
-        scores: Accuracy, macro-F1, log loss and calibration error.
+        scores: Accuracy, macro-F1, micro-F1, log loss and calibration error.
         reliability: How often predictions come true, by how sure the model is.
     """
 
@@ -59,7 +64,8 @@ def evaluate_probabilities(model: ProbabilisticModel, texts: Sequence[str], labe
         raise InputError(msg)
     probabilities = model.predict_proba(texts, as_numpy=True)
     if expected.ndim == 2:
-        predicted = (probabilities > 0.5).astype(np.int64)
+        bounds = DEFAULT if model.thresholds is None else np.fromiter(model.thresholds.values(), np.float64)
+        predicted = (probabilities > bounds).astype(np.int64)
     else:
         predicted = probabilities.argmax(axis=1)
         probabilities = with_unknown_labels(expected, probabilities)

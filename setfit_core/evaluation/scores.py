@@ -22,12 +22,14 @@ class Scores:
     Attributes:
         accuracy: Share of texts that are labelled rightly; with several labels a text, in all labels.
         macro_f1: F1 of each label, averaged over the labels that occur or are predicted.
+        micro_f1: F1 over all labels of all texts; with one label a text, that is the accuracy.
         log_loss: Mean negative logarithm (nats) of the probability of what is true; None without probabilities.
         calibration_error: `reliability.calibration_error`, 0 to 1; None without probabilities.
     """
 
     accuracy: float
     macro_f1: float
+    micro_f1: float
     log_loss: float | None
     calibration_error: float | None
 
@@ -44,21 +46,31 @@ def score(expected: IntArray, predicted: IntArray, probabilities: npt.NDArray[An
 
     return Scores(
         accuracy=float(accuracy_score(expected, predicted)),
-        macro_f1=_macro_f1(expected, predicted),
+        macro_f1=_f1(expected, predicted, "macro"),
+        micro_f1=_f1(expected, predicted, "micro"),
         log_loss=None if probabilities is None else log_loss(expected, probabilities),
         calibration_error=None if probabilities is None else calibration_error(expected, probabilities),
     )
 
 
-def _macro_f1(expected: IntArray, predicted: IntArray) -> float:
+def _f1(expected: IntArray, predicted: IntArray, average: str) -> float:
     from sklearn.metrics import f1_score
 
     if expected.ndim == 1:
-        return float(f1_score(expected, predicted, average="macro", zero_division=0))
+        return float(f1_score(expected, predicted, average=average, zero_division=0))
     seen = np.flatnonzero(expected.any(axis=0) | predicted.any(axis=0))
     if not seen.size:
         return 1.0  # there was nothing to find, and nothing was found
-    return float(f1_score(expected, predicted, labels=seen, average="macro", zero_division=0))
+    expected, predicted = as_indicators(expected), as_indicators(predicted)
+    return float(f1_score(expected, predicted, labels=seen, average=average, zero_division=0))
+
+
+def as_indicators(targets: IntArray) -> IntArray:
+    """Return class ids `[n]` or 0/1 indicators `[n, num_labels]` in a form that scikit-learn doesn't mistake.
+
+    It takes a single column of indicators for class ids, which a second column of zeros prevents.
+    """
+    return np.pad(targets, [(0, 0), (0, 1)]) if targets.shape[1:] == (1,) else targets
 
 
 def log_loss(expected: IntArray, probabilities: npt.NDArray[Any]) -> float:

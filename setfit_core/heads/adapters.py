@@ -66,7 +66,7 @@ class ArrayAdapter:
     def probabilities(self, embeddings: npt.NDArray[Any], codec: LabelCodec) -> npt.NDArray[Any]:
         """Return checked probabilities for embeddings `[n, embedding_size]`."""
         if not callable(getattr(self.head, "predict_proba", None)):
-            raise NoProbabilitiesError(_no_probabilities(self.head))
+            raise NoProbabilitiesError(no_probabilities(self.head))
         if not len(embeddings):
             return np.zeros((0, codec.num_classes), dtype=embeddings.dtype)
         raw = self._ask("predict_proba", embeddings)
@@ -177,7 +177,8 @@ def failed(head: Any, method: str, error: Exception) -> str:
     return f"{head_name(head)}.{method} failed on the embeddings with {type(error).__name__}: {error}"
 
 
-def _no_probabilities(head: Any) -> str:
+def no_probabilities(head: Any) -> str:
+    """Return the message for a head that is asked for probabilities and has none."""
     name = head_name(head)
     return (
         f"The head {name} has no predict_proba, so there are no probabilities; predict() works. For probabilities, "

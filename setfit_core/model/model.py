@@ -53,7 +53,6 @@ class SetFitModel(TrainableModel):
     Attributes:
         card_facts: What is known for the model card: of the training, and what you said.
         head_choice: The comparison by which `choose_head`, or `"auto"`, chose the head; None if nothing was chosen.
-        calibration: What `calibrate` found; assign None to remove it. Training the head or replacing it does so, too.
 
     Raises:
         HeadError: If the head can't be found or built, or keeps neither contract.
@@ -202,7 +201,7 @@ class SetFitModel(TrainableModel):
             The folder.
 
         Raises:
-            ArgumentError: If `setfit` is to load it, and the model is calibrated or was not trained.
+            ArgumentError: If `setfit` is to load it, and the model is calibrated, has thresholds, or was not trained.
             UnsavableHeadError: If the head has no safe file format, or is none that `setfit` could use.
             PersistenceError: If the folder can't be written, or holds something that is not a model.
         """
@@ -250,7 +249,7 @@ class SetFitModel(TrainableModel):
     def take_over(self, learnt: SavedModel) -> None:
         """Take what a model of the same body, head and settings has learnt; the body stays this one."""
         self._held, self._labelling, self.card_facts = learnt.held.placed(self.device), learnt.labelling, learnt.facts
-        self.calibration = learnt.calibration
+        self.calibration, self._thresholds = learnt.calibration, learnt.thresholds
 
     def _parts(self, facts: CardFacts) -> SavedModel:
         if isinstance(self.model_head, AutoHead):
@@ -259,7 +258,16 @@ class SetFitModel(TrainableModel):
         labelling = copy.copy(self._labelling)
         labelling.codec = labelling.codec or self._adopted_codec()
         strategy, normalize = self.multi_target_strategy, self.normalize_embeddings
-        return SavedModel(self.model_body, self._held, labelling, strategy, normalize, facts, self.calibration)
+        return SavedModel(
+            self.model_body,
+            self._held,
+            labelling,
+            strategy,
+            normalize,
+            facts,
+            self.calibration,
+            self._thresholds,
+        )
 
     def push_to_hub(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import torch
@@ -15,9 +16,10 @@ from setfit_core.choosing.comparison import Comparison
 from setfit_core.embedding.body import is_trainable
 from setfit_core.embedding.cache import EmbeddingCache, checked_cache
 from setfit_core.embedding.precision import Precision, checked_precision
-from setfit_core.errors import ArgumentError, UnfittedHeadError
+from setfit_core.errors import ArgumentError, NoProbabilitiesError, UnfittedHeadError
 from setfit_core.evaluation.calibration import Calibration
-from setfit_core.heads.adapters import unfitted
+from setfit_core.evaluation.thresholds import Thresholds, read_thresholds
+from setfit_core.heads.adapters import no_probabilities, unfitted
 from setfit_core.heads.construction import HeadRecipe
 from setfit_core.heads.held import HeadSetting, HeldHead
 from setfit_core.heads.multilabel import STRATEGIES
@@ -61,15 +63,19 @@ class ModelParts:
         self.embedding_cache = embedding_cache
         self.normalize_embeddings = bool(normalize_embeddings)
         self.card_facts = CardFacts(card=model_card_data, base_model=base_model_of(None, model_body))
-        self.calibration: Calibration | None = None
+        self.calibration = None
         self.head_choice: Comparison | None = None
         self._labelling = Labelling(labels, multi_label=multi_target_strategy is not None)
         self._setting = HeadSetting(model_body, multi_target_strategy, random_state)
         self._held = self._taken(DEFAULT_HEAD if model_head is None else model_head, head_params)
 
     def __repr__(self) -> str:
-        calibration = "" if self.calibration is None else f", calibration={self.calibration!r}"
-        return f"SetFitModel(head={self.model_head!r}, labels={self.labels!r}, device='{self.device}'{calibration})"
+        parts = [f"head={self.model_head!r}", f"labels={self.labels!r}", f"device='{self.device}'"]
+        if self.calibration is not None:
+            parts.append(f"calibration={self.calibration!r}")
+        if self._thresholds is not None:
+            parts.append(f"thresholds={[round(threshold, 4) for threshold in self._thresholds]}")
+        return f"SetFitModel({', '.join(parts)})"
 
     @property
     def model_body(self) -> SentenceTransformer:
@@ -197,6 +203,58 @@ class ModelParts:
         codec = self._labelling.codec or self._adopted_codec()
         if codec is None:
             raise UnfittedHeadError(unfitted(self.model_head))
+        return codec
+
+    # Probabilities and what follows from them
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What `calibrate` found; None if the probabilities are the head's own.
+
+        Assigning None removes it. Training the head or replacing it does so, too. With every change of the calibration,
+        the thresholds go: they were for other probabilities.
+        """
+        return self._calibration
+
+    @calibration.setter
+    def calibration(self, calibration: Calibration | None) -> None:
+        self._calibration = calibration
+        self._thresholds: Thresholds | None = None
+
+    @property
+    def thresholds(self) -> Mapping[Label, float] | None:
+        """How likely each label has to be for a text to get it, where a text may have several; None for 0.5.
+
+        `predict` gives a text the labels whose probabilities are above their thresholds; `predict_proba` is the same
+        with and without. Assign a number for all labels, numbers in the order of `model.labels`, or a mapping from
+        labels to numbers, in which a label that is left out gets 0.5; each above 0 and below 1. `tune_thresholds`
+        chooses them. They are saved with the model. Training the head, replacing it, or calibrating removes them.
+
+        Raises:
+            ArgumentError: If what is assigned is none of these, or the model is for one label a text.
+            UnfittedHeadError: If the model has not been trained.
+            NoProbabilitiesError: If the head has no `predict_proba`.
+        """
+        if self._thresholds is None:
+            return None
+        return MappingProxyType(dict(zip(self.labels or (), self._thresholds, strict=True)))
+
+    @thresholds.setter
+    def thresholds(self, thresholds: float | Sequence[float] | Mapping[Label, float] | None) -> None:
+        if thresholds is not None:
+            thresholds = read_thresholds(thresholds, self._codec_for_thresholds().labels)
+        self._thresholds = thresholds
+
+    def _codec_for_thresholds(self) -> LabelCodec:
+        if self.multi_target_strategy is None:
+            msg = (
+                "Thresholds are for several labels a text, and this model gives each text the likeliest one. Make it "
+                'with multi_target_strategy, such as "one-vs-rest".'
+            )
+            raise ArgumentError(msg)
+        codec = self._fitted_codec()
+        if not callable(getattr(self.model_head, "predict_proba", None)):
+            raise NoProbabilitiesError(no_probabilities(self.model_head))
         return codec
 
     # Freezing

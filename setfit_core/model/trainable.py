@@ -1,4 +1,4 @@
-"""How a model's head is trained, chosen and calibrated."""
+"""How a model's head is trained, chosen and calibrated, and how its thresholds are."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Any, Literal, cast
 from tqdm.auto import tqdm
 from typing_extensions import Self
 
-from setfit_core.calibration_phase import calibrate
+from setfit_core.calibration_phase import FEWEST_TEXTS, calibrate
 from setfit_core.choosing.candidates import Heads, read_candidates
 from setfit_core.choosing.compare import compare_heads
 from setfit_core.choosing.comparison import Comparison, Metric
 from setfit_core.data import check_texts, read_examples
-from setfit_core.errors import ArgumentError
+from setfit_core.errors import ArgumentError, InputError, LabelError
+from setfit_core.evaluation.thresholds import TUNED_METRICS, TunedMetric, best_thresholds
 from setfit_core.head_phase import HeadPhase, plan_head_phase
 from setfit_core.heads.array_fitting import copied, extend_array_head
 from setfit_core.heads.auto import AutoHead
@@ -29,6 +30,8 @@ from setfit_core.labels import IntArray, LabelCodec
 from setfit_core.model.parts import DEFAULT_HEAD
 from setfit_core.model.predicting import PredictingModel
 from setfit_core.model_card import record_training
+from setfit_core.prediction import Prediction
+from setfit_core.values import one_of
 
 logger = logging.getLogger(__name__)
 
@@ -134,8 +137,8 @@ class TrainableModel(PredictingModel):
         """Train the head further on more texts, of new labels too, without those it knows already.
 
         The body stays as it is. New labels are put behind the others in `model.labels`. `prototype` and `knn` are then
-        what they would be if trained on all texts at once; other heads may take no new labels. A calibration is
-        removed. A model that isn't trained yet is trained with `fit`.
+        what they would be if trained on all texts at once; other heads may take no new labels. A calibration and
+        thresholds are removed. A model that isn't trained yet is trained with `fit`.
 
         Args:
             texts: Further texts.
@@ -249,7 +252,7 @@ class TrainableModel(PredictingModel):
         """Fit the probabilities of the trained model to labelled texts that it was not trained on.
 
         From then on `predict_proba` returns calibrated probabilities, and `predict` the likeliest label by these.
-        What was fitted is `model.calibration`. It is saved with the model.
+        What was fitted is `model.calibration`. It is saved with the model. Thresholds are removed.
 
         Args:
             texts: At least 10 texts, better some hundreds, which neither body nor head was trained on.
@@ -274,3 +277,40 @@ class TrainableModel(PredictingModel):
         self.calibration = calibrate(
             self._prediction(), self._setting, self._fitted_codec(), texts, labels, method=method, cv=cv, seed=seed
         )
+
+    def tune_thresholds(self, texts: Sequence[str], labels: Sequence[Any], metric: TunedMetric = "macro_f1") -> None:
+        """Choose `model.thresholds` on labelled texts that the model was not trained on, where a text may have several.
+
+        A head that has seen few texts with a label rarely gives it more than 0.5, however well it tells them from
+        others; on the texts that it was trained on it is surer than on any other. A calibrated model's thresholds are
+        for its calibrated probabilities. See `setfit_core.evaluation.thresholds.best_thresholds` for how they are
+        chosen: among others, 0.5 stays where nothing is better, and for a label that none of the texts has.
+
+        Args:
+            texts: At least 10 texts, better some with each label, which neither body nor head was trained on.
+            labels: Their labels, written as in training.
+            metric: What is to be highest on the texts: `"macro_f1"`, the F1 of each label by itself (Yang 2001; Lipton
+                et al. 2014), or `"micro_f1"`, F1 over all labels of all texts, for which frequent labels count more.
+
+        Raises:
+            ArgumentError: If the model is for one label a text, or `metric` is none of these.
+            NoProbabilitiesError: If the head has no `predict_proba`.
+            UnfittedHeadError: If the model has not been trained.
+            InputError: If the texts are too few or can't be used, or no text has a label that was learnt
+                (`LabelError`).
+        """
+        one_of("metric", metric, TUNED_METRICS)
+        codec = self._codec_for_thresholds()
+        examples = read_examples((check_texts(texts), labels), what="data for thresholds")
+        expected = codec.class_ids(codec.columns(examples.labels))
+        if len(expected) < FEWEST_TEXTS:
+            msg = f"{len(expected)} texts are too few to choose thresholds on. Give at least {FEWEST_TEXTS}."
+            raise InputError(msg)
+        if not expected.any():
+            msg = "No text has a label that the head has learnt, so no threshold is better than another. Give others."
+            raise LabelError(msg)
+        probabilities = self._prediction().probabilities(examples.texts, codec, batch_size=None, show_progress_bar=None)
+        self._thresholds = best_thresholds(expected, probabilities, codec, metric)
+
+    def _prediction(self) -> Prediction:
+        return replace(super()._prediction(), thresholds=self._thresholds)

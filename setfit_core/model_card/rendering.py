@@ -47,6 +47,7 @@ def render_card(
     max_seq_length: float | None = None,
     setfit_compatible: bool = False,
     calibration: str | None = None,
+    thresholds: Sequence[float] | None = None,
 ) -> str:
     """Return the text of `README.md`: the same for the same arguments, and no figure that was not measured.
 
@@ -63,6 +64,7 @@ def render_card(
         max_seq_length: How many tokens of a text the body reads; None or infinity if it has no limit.
         setfit_compatible: Whether `setfit` loads the folder, too, which then holds a pickle of the head besides.
         calibration: How the probabilities were calibrated; None if they are the head's own.
+        thresholds: How likely each of several labels has to be; None leaves that to the head.
     """
     card = facts.card or ModelCardData()
     training = facts.published_training or TrainingRecord()
@@ -85,7 +87,7 @@ def render_card(
         "## How to use it",
         _use(card, head, training, trained=trained, probabilities=probabilities, setfit_compatible=setfit_compatible),
         "## Labels",
-        _labels(names, training, several=multi_target_strategy is not None),
+        _labels(names, training, several=multi_target_strategy is not None, thresholds=thresholds),
         "## Evaluation",
         _evaluation(training.measurements, card),
         "## Training",
@@ -286,32 +288,27 @@ def _package(head: HeadRecord) -> str:
 # Labels
 
 
-def _labels(labels: list[Label], training: TrainingRecord, *, several: bool) -> str:
+def _labels(labels: list[Label], training: TrainingRecord, *, several: bool, thresholds: Sequence[float] | None) -> str:
     if not labels:
         return "They are not known yet."
-    counted = training.labels
-    with_examples = counted is not None and any(label.examples for label in counted)
-    header = ["Label"]
-    if counted is not None:
-        header.append("Training texts")
-    if with_examples:
-        header.append("Examples")
-    rows = []
-    for column, label in enumerate(labels[:MOST_ROWS]):
-        cells = [code(label_text(label))]
-        if counted is not None:
-            cells.append(str(counted[column].count))
-        if counted is not None and with_examples:
-            cells.append("<br>".join(map(code, counted[column].examples)))
-        rows.append(cells)
-    notes = []
+    shown, counted, notes = labels[:MOST_ROWS], training.labels, []
+    columns = {"Label": [code(label_text(label)) for label in shown]}
     if len(labels) > MOST_ROWS:
         notes.append(f"These are the first {MOST_ROWS} of {len(labels)} labels; `config_setfit.json` has them all.")
-    if counted is not None and several:
-        notes.append("A text may have several labels.")
-    if counted is not None and any(label.count == 0 for label in counted):
-        notes.append("A label without training texts is never predicted.")
-    return "\n\n".join([_folded(table(header, rows), len(labels)), *([" ".join(notes)] if notes else [])])
+    if thresholds is not None:
+        columns["Threshold"] = [f"{threshold:.4f}" for threshold in thresholds[:MOST_ROWS]]
+    if counted is not None:
+        columns["Training texts"] = [str(label.count) for label in counted[:MOST_ROWS]]
+        if any(label.examples for label in counted):
+            columns["Examples"] = ["<br>".join(map(code, label.examples)) for label in counted[:MOST_ROWS]]
+        if several:
+            notes.append("A text may have several labels.")
+        if any(label.count == 0 for label in counted):
+            notes.append("A label without training texts is never predicted.")
+    if thresholds is not None:
+        notes.append("A text gets each label whose probability is above its threshold.")
+    rows = [list(cells) for cells in zip(*columns.values(), strict=True)]
+    return "\n\n".join([_folded(table(list(columns), rows), len(labels)), *([" ".join(notes)] if notes else [])])
 
 
 def _folded(text: str, rows: int) -> str:

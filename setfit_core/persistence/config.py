@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config_setfit.json"
 PICKLED_HEAD_FILE = "model_head.pkl"
 #: Version 2 writes the names of the labels apart from their encoding, as `setfit` reads them, and keeps the training.
-#: Version 3 has a calibration. A model without one is written in version 2, which is all that it needs.
-FORMAT_VERSION = 3
+#: Version 3 has a calibration, version 4 thresholds. A model is written in the oldest of these that it needs.
+FORMAT_VERSION = 4
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+!-]*[A-Za-z0-9])?")
 
@@ -60,6 +60,7 @@ class ModelConfig:
         head: What is known about the head.
         training: What is known about the training, for the model card; opaque here.
         calibration: What is done to the head's probabilities; opaque here. None for nothing.
+        thresholds: How likely each of several labels has to be; opaque here. None leaves that to the head.
         format_version: The version of this format.
         core_version: The version of setfit-core that saved the model.
     """
@@ -70,6 +71,7 @@ class ModelConfig:
     head: HeadRecord
     training: Mapping[str, Any] | None = None
     calibration: Mapping[str, Any] | None = None
+    thresholds: Sequence[Any] | None = None
     format_version: int = FORMAT_VERSION
     core_version: str = __version__
 
@@ -87,8 +89,9 @@ def write_config(directory: Path, config: ModelConfig) -> None:
     head = config.head
     encoding = None if config.labels is None else dict(config.labels)
     names = None if encoding is None else encoding.pop("names", None)
+    version = 4 if config.thresholds is not None else 3 if config.calibration is not None else 2
     content = {
-        "format_version": 2 if config.calibration is None else 3,
+        "format_version": version,
         "core_version": config.core_version,
         "labels": names,
         "label_encoding": encoding,
@@ -104,8 +107,10 @@ def write_config(directory: Path, config: ModelConfig) -> None:
             "params": head.params,
         },
     }
-    if config.calibration is not None:
+    if version >= 3:
         content["calibration"] = config.calibration
+    if version >= 4:
+        content["thresholds"] = config.thresholds
     write_json(directory / CONFIG_FILE, content)
 
 
@@ -149,7 +154,8 @@ def read_config(directory: Path) -> ModelConfig | None:
         ),
         head=record,
         training=None if first else _take(path, content, "training", dict, optional=True),
-        calibration=_take(path, content, "calibration", dict) if version >= 3 else None,
+        calibration=_take(path, content, "calibration", dict, optional=version >= 4) if version >= 3 else None,
+        thresholds=_take(path, content, "thresholds", list) if version >= 4 else None,
         format_version=version,
         core_version=_take(path, content, "core_version", str),
     )

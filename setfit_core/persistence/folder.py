@@ -34,6 +34,7 @@ def save_folder(
     multi_target_strategy: str | None,
     training: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
+    thresholds: Sequence[float] | None = None,
     add: Callable[[Path, HeadRecord], None] | None = None,
 ) -> Path:
     """Save a model, whole or not at all.
@@ -53,6 +54,7 @@ def save_folder(
         multi_target_strategy: Part of the configuration.
         training: Part of the configuration.
         calibration: Part of the configuration.
+        thresholds: Part of the configuration.
         add: Writes further files into the folder that it is given, knowing what is recorded of the head.
 
     Returns:
@@ -76,6 +78,7 @@ def save_folder(
             head=record,
             training=training,
             calibration=calibration,
+            thresholds=thresholds,
         )
         write_config(written, config)
         if add is not None:

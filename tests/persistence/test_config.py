@@ -86,7 +86,7 @@ def test_a_damaged_file_is_named(folder, content, said):
 @pytest.mark.parametrize(
     ("keys", "value", "said"),
     [
-        (["format_version"], 4, "format version 4.*newer version.*pip install --upgrade setfit-core"),
+        (["format_version"], 5, "format version 5.*newer version.*pip install --upgrade setfit-core"),
         (["format_version"], 0, "never existed"),
         (["format_version"], True, "'format_version' must be int"),
         (["format_version"], "1", "'format_version' must be int"),

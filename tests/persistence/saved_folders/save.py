@@ -21,6 +21,7 @@ from sklearn.ensemble import RandomForestClassifier
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from setfit_core import SetFitModel
+from setfit_core.heads.multilabel import STRATEGIES
 
 WORDS = {
     "sport": ["goal", "match", "striker", "penalty", "team", "won", "the", "score", "coach", "ball"],
@@ -28,7 +29,6 @@ WORDS = {
     "tech": ["code", "compile", "bug", "server", "the", "python", "deploy", "branch", "merge", "test"],
 }
 ASKED = ["the team won a penalty", "stir the soup with butter", "merge the branch", "unknown words only", ""]
-NUMBERS = {"sport": 3, "food": 7, "tech": -1}
 
 
 def main(directory: Path) -> None:
@@ -45,27 +45,35 @@ def main(directory: Path) -> None:
 
     texts = [" ".join(generator.choice(words, 4)) for words in WORDS.values() for _ in range(8)]
     topics = [topic for topic in WORDS for _ in range(8)]
-    several = [[topic] if number % 2 else [topic, "even"] for number, topic in enumerate(topics)]
+    several = [[topic] if number % 4 else [topic, "fourth"] for number, topic in enumerate(topics)]
     expected: dict[str, Any] = {}
 
-    def keep(name: str, model: SetFitModel, labels: list[Any], method: Any, **options: Any) -> None:
-        model.fit(texts, labels, show_progress_bar=False, **options)
-        model.calibrate(texts, labels, method)
+    def keep(name: str, model: SetFitModel, metric: Any, *, calibrated: bool = False) -> None:
+        model.fit(texts, several, show_progress_bar=False, num_epochs=3)
+        if calibrated:
+            model.calibrate(texts, several)
+        halves = model.predict(ASKED)
+        model.tune_thresholds(texts, several, metric)
+        assert model.predict(ASKED) != halves
         model.save_pretrained(directory / name)
-        predicted = model.predict(ASKED)
         expected[name] = {
             "labels": model.labels,
-            "predict": predicted if isinstance(predicted, list) else predicted.tolist(),
+            "predict": model.predict(ASKED),
             "predict_proba": model.predict_proba(ASKED, as_numpy=True).tolist(),
             "strategy": model.multi_target_strategy,
         }
 
-    keep("logistic", SetFitModel(body()), topics, "temperature")
-    numbers = [NUMBERS[topic] for topic in topics]
-    keep("linear", SetFitModel(body(), "linear", normalize_embeddings=True), numbers, "isotonic", num_epochs=3)
-    keep("one-vs-rest", SetFitModel(body(), multi_target_strategy="one-vs-rest"), several, "temperature")
+    for strategy in STRATEGIES:
+        keep(
+            strategy,
+            SetFitModel(body(), multi_target_strategy=strategy),
+            "macro_f1",
+            calibrated=strategy == "one-vs-rest",
+        )
+    keep("linear", SetFitModel(body(), "linear", "multi-output", normalize_embeddings=True), "micro_f1")
     forest = RandomForestClassifier(n_estimators=3, random_state=0)
-    keep("forest", SetFitModel(body(), forest, labels=["sport", "tech", "food", "never"]), topics, "isotonic")
+    labels = ["sport", "tech", "fourth", "food", "never"]
+    keep("forest", SetFitModel(body(), forest, "multi-output", labels=labels), "micro_f1", calibrated=True)
     content = json.dumps({"texts": ASKED, "models": expected}, indent=1)
     (directory / "expected.json").write_text(content + "\n", encoding="utf-8")
 
