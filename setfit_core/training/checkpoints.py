@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -44,6 +45,11 @@ def identity_of(arguments: Mapping[str, Any], texts: Sequence[str], targets: Int
 def checkpoint_folder(output_dir: Path, step: int) -> Path:
     """Return the folder of the checkpoint after a step."""
     return output_dir / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step that a checkpoint was written after."""
+    return int(TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).global_step)
 
 
 def write_identity(folder: Path, identity: Identity) -> None:

@@ -15,11 +15,13 @@ from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 
+from setfit_core import processes
 from setfit_core.embedding.body import default_prompt, limited_length
 from setfit_core.embedding.precision import resolved_precision
 from setfit_core.labels import IntArray
 from setfit_core.randomness import isolated_random_state
 from setfit_core.training.arguments import TrainingArguments
+from setfit_core.training.checkpoints import step_of
 from setfit_core.training.embedding_trainer import MAX_GRADIENT_NORM, EmbeddingTrainer, Midway
 from setfit_core.training.objective import Objective
 from setfit_core.training.word_table import used_rows
@@ -32,7 +34,7 @@ class EmbeddingWork:
     """What an embedding phase did, counted in the forward passes that it trained on.
 
     Attributes:
-        steps: Steps of the optimizer.
+        steps: Steps of the optimizer, without those that a checkpoint brought along.
         texts: Texts encoded, each as often as it was.
         tokens: Tokens of these texts; 0 for a body without an attention mask.
         padded_tokens: Tokens and padding together: what the body computed on.
@@ -139,7 +141,7 @@ def train_body(
                 # transformers makes the folder all the same; one that something was written into stays.
                 with contextlib.suppress(OSError):
                     output_dir.rmdir()
-    work.steps = trainer.state.global_step
+    work.steps = trainer.state.global_step - (0 if checkpoint is None else step_of(checkpoint))
     history: list[dict[str, float]] = trainer.state.log_history
     return history, work
 
@@ -227,6 +229,9 @@ def _trainer_arguments(
         seed=args.seed,
         use_cpu=body.device.type == "cpu",
         dataloader_pin_memory=cuda,
+        # sentence-transformers warns without it if there are several processes, of which each would get batches of its
+        # own. Here each gets all batches, and none is dropped.
+        dataloader_drop_last=processes.count() > 1,
         disable_tqdm=not args.show_progress_bar,
         report_to=args.report_to,
         run_name=args.run_name,
