@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from setfit_core.data import check_texts, read_examples
 from setfit_core.embedding.body import is_trainable, limited_length
 from setfit_core.embedding.cache import EmbeddingCache
 from setfit_core.embedding.precision import Precision
+from setfit_core.errors import HeadError
 from setfit_core.heads.adapters import to_array
 from setfit_core.heads.array_fitting import rehearse_array_head
 from setfit_core.heads.fitting import fit_head
@@ -27,6 +29,11 @@ from setfit_core.labelling import Labelling
 from setfit_core.labels import IntArray, LabelCodec
 
 logger = logging.getLogger(__name__)
+
+#: A head is rehearsed on about so many texts at most.
+EXCERPT_TEXTS: Final = 2048
+#: So many of each class are among them, or all there are. Few heads cross-validate in more folds.
+EXCERPT_TEXTS_A_CLASS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -56,23 +63,48 @@ class HeadPhase:
     weights: FloatArray | None
 
     def rehearse(self, seed: int) -> None:
-        """Train a copy of a non-differentiable head on the body's embeddings of today.
+        """Train a copy of a non-differentiable head on the body's embeddings of today, of all texts or of an excerpt.
 
-        A differentiable one was tried when the phase was planned.
+        A parameter out of range shows, and so does a class too small for cross-validation. What the head does only with
+        more texts than the excerpt has does not, nor how much time and memory it takes for all. What the head refuses
+        is refused only if it refuses all texts, too: an excerpt may have fewer than the neighbours or folds asked for.
+        A differentiable head was tried when the phase was planned.
 
         Raises:
             HeadError: If the head does not take these labels.
         """
-        if not self.held.differentiable:
-            rehearse_array_head(
-                self.held.head,
-                self.codec,
-                to_array(self._frozen_inputs(show_progress_bar=False).embeddings),
-                self.targets,
-                seed=seed,
-                weights=self.weights,
-                texts=self.texts,
-            )
+        if self.held.differentiable:
+            return
+        excerpt = self.excerpt()
+        try:
+            excerpt._rehearse_all(seed)  # noqa: SLF001  # of this class
+        except HeadError:
+            if excerpt is self:
+                raise
+            self._rehearse_all(seed)
+
+    def excerpt(self) -> HeadPhase:
+        """Return the phase on some of its texts if there are many: about `EXCERPT_TEXTS`, and some of each class."""
+        if len(self.texts) <= EXCERPT_TEXTS:
+            return self
+        rows = excerpt_rows(self.targets)
+        return replace(
+            self,
+            texts=[self.texts[row] for row in rows],
+            targets=self.targets[rows],
+            weights=None if self.weights is None else self.weights[rows],
+        )
+
+    def _rehearse_all(self, seed: int) -> None:
+        rehearse_array_head(
+            self.held.head,
+            self.codec,
+            to_array(self._frozen_inputs(show_progress_bar=False).embeddings),
+            self.targets,
+            seed=seed,
+            weights=self.weights,
+            texts=self.texts,
+        )
 
     def run(self, training: HeadTraining) -> None:
         """Train the head, in place."""
@@ -98,6 +130,21 @@ class HeadPhase:
             cache=self.cache,
             show_progress_bar=show_progress_bar,
         )
+
+
+def excerpt_rows(targets: IntArray) -> IntArray:
+    """Return rows that stand for all, int64 `[m]`, ascending.
+
+    They are `EXCERPT_TEXTS` rows at random, always the same, and `EXCERPT_TEXTS_A_CLASS` of each class, or all it has.
+
+    Args:
+        targets: Class ids `[n]`, or 0/1 indicators `[n, num_classes]`.
+    """
+    order = np.random.default_rng(0).permutation(len(targets))  # files are often sorted by label
+    drawn = targets[order]
+    members = (drawn == class_id for class_id in np.unique(drawn)) if drawn.ndim == 1 else drawn.T == 1
+    needed = [np.flatnonzero(rows)[:EXCERPT_TEXTS_A_CLASS] for rows in members]
+    return np.sort(order[np.unique(np.concatenate([np.arange(min(EXCERPT_TEXTS, len(order))), *needed]))])
 
 
 def plan_head_phase(
