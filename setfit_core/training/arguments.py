@@ -103,7 +103,7 @@ class TrainingArguments:
         eval_max_steps: If positive, the most batches of an evaluation.
         save_strategy: When checkpoints are written; other than `"no"`, also at the end.
         save_steps: Steps between two checkpoints.
-        save_total_limit: How many checkpoints are kept; None for all.
+        save_total_limit: How many checkpoints are kept; None for all. The last one and the best one always are.
         load_best_model_at_end: Whether the body with the best `metric_for_best_model` is taken.
         metric_for_best_model: What an evaluation of the embedding phase measures, for the best model and for
             transformers' `EarlyStoppingCallback`: `"embedding_loss"`, or a name of what the trainer's `metric` returns,

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 IDENTITY_FILE: Final = "embedding_phase.json"
 
 _NAME: Final = re.compile(re.escape(PREFIX_CHECKPOINT_DIR) + r"-(\d+)")
+_REMOVED: Final = ".removed"
 
 Identity = Mapping[str, Any]
 
@@ -109,6 +110,8 @@ def prune(output_dir: Path, identity: Identity, limit: int | None, spared: Itera
     """
     if limit is None:
         return
+    for forgotten in output_dir.glob(f".{PREFIX_CHECKPOINT_DIR}-*{_REMOVED}"):  # a kill came in between
+        shutil.rmtree(forgotten)
     kept = {path.resolve() for path in spared if path is not None}
     others = [
         folder
@@ -116,7 +119,10 @@ def prune(output_dir: Path, identity: Identity, limit: int | None, spared: Itera
         if folder.resolve() not in kept and not _differences(folder, identity)
     ]
     for folder in others[: max(0, len(others) + len(kept) - limit)]:
-        shutil.rmtree(folder)
+        # What has the name of a checkpoint is a whole one.
+        removed = folder.with_name(f".{folder.name}{_REMOVED}")
+        folder.rename(removed)
+        shutil.rmtree(removed)
 
 
 def _check_same(folder: Path, identity: Identity) -> None:

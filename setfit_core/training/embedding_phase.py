@@ -105,6 +105,7 @@ def train_body(
     output_dir = Path(args.output_dir)
     is_new = not output_dir.exists()
     work = EmbeddingWork()
+    steps_before = 0 if checkpoint is None else step_of(checkpoint)
     with contextlib.ExitStack() as stack:
         stack.enter_context(isolated_random_state(args.seed))
         in_training = stack.enter_context(_InTraining(body, args.max_length))
@@ -120,6 +121,7 @@ def train_body(
             midway=midway,
             at_rest=in_training.at_rest,
             selects_by_head=args.selects_by_head,
+            checkpoints_kept=args.save_total_limit,
             model=body,
             args=_trainer_arguments(
                 args,
@@ -141,7 +143,7 @@ def train_body(
                 # transformers makes the folder all the same; one that something was written into stays.
                 with contextlib.suppress(OSError):
                     output_dir.rmdir()
-    work.steps = trainer.state.global_step - (0 if checkpoint is None else step_of(checkpoint))
+    work.steps = trainer.state.global_step - steps_before
     history: list[dict[str, float]] = trainer.state.log_history
     return history, work
 
@@ -243,7 +245,6 @@ def _trainer_arguments(
         eval_delay=args.eval_delay,
         save_strategy=args.save_strategy,
         save_steps=args.save_steps,
-        save_total_limit=args.save_total_limit,
         load_best_model_at_end=args.load_best_model_at_end,
         metric_for_best_model=args.best_metric if evaluate else None,
         greater_is_better=args.greater_is_better_or_default,

@@ -54,6 +54,7 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         midway: The model on the way, for checkpoints and metrics; None if neither are wanted.
         at_rest: Puts the body into the state in which it predicts, for a while.
         selects_by_head: Whether evaluations measure `midway`, for the choice of the best model.
+        checkpoints_kept: How many checkpoints stay; None for all.
         options: For sentence-transformers' trainer.
     """
 
@@ -67,6 +68,7 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         midway: Midway | None,
         at_rest: Callable[[], contextlib.AbstractContextManager[None]],
         selects_by_head: bool,
+        checkpoints_kept: int | None,
         **options: Any,
     ) -> None:
         self._objective = objective
@@ -75,6 +77,7 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         self._midway = midway
         self._at_rest = at_rest
         self._selects_by_head = selects_by_head
+        self._checkpoints_kept = checkpoints_kept
         super().__init__(
             loss=objective.loss,
             train_dataset=train.rows,
@@ -170,7 +173,7 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
                 midway.save(step, folder, lambda place: self._write_state(place, midway.identity, random_states))
             best_folder = self.state.best_model_checkpoint
             spared = (folder, None if best_folder is None else Path(best_folder))
-            prune(output_dir, midway.identity, self.args.save_total_limit, spared)
+            prune(output_dir, midway.identity, self._checkpoints_kept, spared)
         self.accelerator.wait_for_everyone()
 
     def _random_state_files(self) -> dict[str, bytes]:

@@ -1,0 +1,103 @@
+"""Train in one process, or in several that a launcher has started, and write down what came out.
+
+python tests/reliability/workers/together.py FOLDER
+torchrun --nproc-per-node 2 tests/reliability/workers/together.py FOLDER
+
+Writes `<job>-<rank>.json` for each job and process, and the models that are saved.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
+
+import torch
+from sentence_transformers.sentence_transformer import losses
+from sklearn.linear_model import LogisticRegression
+from small import LABELS, TEXTS, digest, small_body
+
+from setfit_core import SetFitError, SetFitModel, Trainer, TrainingArguments
+
+torch.set_num_threads(1)
+
+JOBS: dict[str, dict[str, Any]] = {
+    "texts": {"max_steps": 6},
+    # 7 doesn't divide by 2, and the last batch of the evaluation has a single text.
+    "uneven": {"batch_size": 7, "max_steps": 6, "eval_strategy": "steps", "eval_steps": 3, "l2_weight": 0.01},
+    "triplets": {"loss": losses.BatchHardTripletLoss, "max_steps": 6},
+    "pairs": {"sampling_strategy": "unique", "batch_size": 5, "max_steps": 6, "gradient_accumulation_steps": 2},
+    "classified": {"loss": lambda body: losses.SoftmaxLoss(body, 32, 2), "max_steps": 4},
+    "negatives": {"loss": losses.MultipleNegativesRankingLoss, "max_steps": 4, "batch_size": 3},
+    "end to end": {"head": "linear", "end_to_end": True, "max_steps": 2, "num_epochs": (1, 2)},
+    "chosen": {
+        "head": "auto",
+        "max_steps": 6,
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "metric_for_best_model": "accuracy",
+        "load_best_model_at_end": True,
+    },
+}
+#: Made before the processes know of each other: later, transformers would write its files in one of them alone.
+BODY = small_body()
+RANK = int(os.environ.get("RANK", "0"))
+
+
+class Refusing(LogisticRegression):
+    """A head that can be trained once: the rehearsal passes, and the training fails in the main process."""
+
+    trained = 0
+
+    def fit(self, *args: Any, **options: Any) -> Any:
+        """Fail in the main process from the second time on."""
+        type(self).trained += 1
+        if type(self).trained > 1:
+            raise ValueError("not twice")
+        return super().fit(*args, **options)
+
+
+def trained(folder: Path, head: Any = "logistic", **arguments: Any) -> tuple[SetFitModel, Trainer]:
+    """Train the small model, without dropout: processes draw it for their shares alone."""
+    body = copy.deepcopy(BODY)
+    for module in body.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    settings = {"show_progress_bar": False, "batch_size": 8, "precision": "float32"}
+    model = SetFitModel(body, head)
+    args = TrainingArguments(str(folder / "checkpoints"), **{**settings, **arguments})
+    trainer = Trainer(model, args, (TEXTS, LABELS), eval_dataset=(TEXTS[::2], LABELS[::2]))
+    trainer.train()
+    return model, trainer
+
+
+def main(folder: Path) -> None:
+    """Run all jobs."""
+    (folder / "texts.json").write_text(json.dumps(TEXTS))
+    for job, arguments in JOBS.items():
+        model, trainer = trained(folder / job, **arguments)
+        model.save_pretrained(folder / job / "model")
+        found = {
+            "digest": digest(model),
+            "probabilities": model.predict_proba(TEXTS, as_numpy=True).tolist(),
+            "head": type(model.model_head).__name__,
+            "texts": trainer.embedding_work.texts if trainer.embedding_work else 0,
+            "accuracy": trainer.evaluate()["accuracy"],
+            "losses": [log["eval_embedding_loss"] for log in trainer.log_history if "eval_embedding_loss" in log],
+        }
+        (folder / f"{job}-{RANK}.json").write_text(json.dumps(found))
+    try:
+        trained(folder / "refused", Refusing(), max_steps=1)
+    except SetFitError as error:
+        (folder / f"refused-{RANK}.json").write_text(json.dumps(str(error)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())
