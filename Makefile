@@ -1,10 +1,12 @@
-# Targets: install, demo, test, test-fast, downstream, matrix, screens, bench, bench-short, bench-memory, lint, fix, clean.
+# Targets: install, demo, test, test-fast, downstream, matrix, screens, bench, bench-short, bench-memory, soak, lint, fix,
+# clean.
 #
 # Variables:
 #   DATA      the folder of the data sets, for the benchmarks (default: $SETFIT_CORE_DATA)
 #   SETFIT_PYTHON  an interpreter that has setfit, for the benchmarks (default: they make .bench-venv)
 #   HEADS     the heads that `make downstream` tries (default: all of downstream/recipes.toml)
 #   BENCH     more options for the benchmarks, such as BENCH="--cells sst2:8 --seeds 1"
+#   SOAK      options for `make soak`, such as SOAK="--minutes 5" (default: 30 minutes)
 #   PYTHON    the interpreter that makes the environment (default: python3)
 #   TORCH     what pip installs as PyTorch. On a machine whose index offers a CPU build, the default is enough.
 #             PyTorch's own CPU index:  make install TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
@@ -36,7 +38,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # The clean-environment test installs PyTorch as `make install` does.
 export TORCH
 
-.PHONY: install demo test test-fast downstream matrix screens bench bench-short bench-memory lint fix clean
+.PHONY: install demo test test-fast downstream matrix screens bench bench-short bench-memory soak lint fix clean
 
 install: $(STAMP)
 
@@ -91,6 +93,10 @@ bench-short: install $(SETFIT_STAMP)
 
 bench-memory: install $(SETFIT_STAMP)
 	$(BIN)/python -m benchmarks.memory $(BENCH_ARGUMENTS) $(BENCH)
+
+# Train, save, load and predict for half an hour, and fail if memory, files or threads grow.
+soak: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak $(SOAK)
 
 lint: install
 	$(BIN)/ruff check .
