@@ -9,6 +9,7 @@ import secrets
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -108,9 +109,11 @@ def test_a_worker_that_is_killed_at_work_loses_no_row_and_doubles_none(ray, mini
         while 0 in block["number"].to_pylist() and not killed.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
             for process in psutil.Process(driver).children(recursive=True) if list(out.glob("*.parquet")) else ():
-                if not killed.exists() and "(_Worker)).submit" in "".join(process.cmdline()):
-                    process.kill()
-                    killed.write_text(str(process.pid))
+                with suppress(psutil.NoSuchProcess):
+                    if "(_Worker)).submit" in "".join(process.cmdline()):
+                        process.kill()
+                        killed.write_text(str(process.pid))
+                        break
         return block
 
     blocks = ray.data.read_parquet(tmp_path / "texts").repartition(target_num_rows_per_block=100)
