@@ -25,6 +25,7 @@ def test_scores_are_those_of_the_model(call, model_folder, test_file):
     _, out, _ = call("evaluate", model_folder, test_file)
     assert f"log loss           {told['log_loss']:.3f}\n" in out
     assert "sport  1      1.000      1.000   1.000\n" in out
+    assert "micro" not in out  # it is the accuracy
 
 
 def test_labels_that_the_model_does_not_know_are_mistakes(call, model_folder, tmp_path, write_csv):
@@ -71,6 +72,27 @@ def test_a_head_without_probabilities(call, body_folder, train_file, test_file, 
         assert (status, out) == (1, "")
         assert "predict_proba" in err
     assert not (tmp_path / "plot.png").exists()
+
+
+@pytest.mark.parametrize("labels", [["sport"], ["sport", "short"]])
+def test_several_labels_a_text(call, body_folder, tmp_path, write_csv, labels):
+    rows = [("goal and ball", "sport"), ("soup and salt", ""), ("a goal", "sport|short"), ("a soup", "short")]
+    rows = [(text, "|".join(label for label in given.split("|") if label in labels)) for text, given in rows]
+    data = write_csv(tmp_path / "several.csv", ("text", "label"), rows)
+    texts, given = [text for text, _ in rows], [[label for label in row.split("|") if label] for _, row in rows]
+    model = SetFitModel.from_pretrained(body_folder, multi_target_strategy="one-vs-rest", labels=labels, device="cpu")
+    model.fit(texts, given)
+    of_sport = model.predict_proba(texts, as_numpy=True)[:, 0]
+    assert of_sport.argmax() in (0, 2)
+    model.thresholds = {"sport": float(np.sort(of_sport)[-2])}  # the likeliest text alone
+    folder = model.save_pretrained(tmp_path / "model")
+    told = json.loads(call("evaluate", folder, data, "--json")[1])
+    assert told["labels"][0] == {"label": "sport", "texts": 2, "precision": 1.0, "recall": 0.5, "f1": 2 / 3}
+    predicted = model.predict(texts, use_labels=False, as_numpy=True)
+    expected = model.label_columns(given)
+    f1 = 2 * (expected & predicted).sum() / (expected.sum() + predicted.sum())
+    assert told["micro_f1"] == pytest.approx(f1)
+    assert f"micro F1           {f1:.3f}\n" in call("evaluate", folder, data)[1]
 
 
 def test_a_body_alone_can_not_be_evaluated(call, body_folder, test_file):

@@ -16,6 +16,7 @@ def test_scores_of_one_label_a_text(draw):
     found = score(expected, predicted, probabilities)
     assert found.accuracy == pytest.approx((predicted == expected).mean())
     assert found.macro_f1 == pytest.approx(metrics.f1_score(expected, predicted, average="macro"))
+    assert found.micro_f1 == pytest.approx(found.accuracy)
     assert found.log_loss == pytest.approx(metrics.log_loss(expected, probabilities))
     assert found.calibration_error == calibration_error(expected, probabilities)
 
@@ -26,6 +27,7 @@ def test_scores_of_several_labels_a_text(draw_rows):
     found = score(expected, predicted, probabilities)
     assert found.accuracy == pytest.approx((predicted == expected).all(axis=1).mean())
     assert found.macro_f1 == pytest.approx(metrics.f1_score(expected, predicted, average="macro"))
+    assert found.micro_f1 == pytest.approx(metrics.f1_score(expected, predicted, average="micro"))
     losses = [metrics.log_loss(expected[:, label], probabilities[:, label]) for label in range(3)]
     assert found.log_loss == pytest.approx(np.mean(losses))
 
@@ -36,7 +38,7 @@ def test_a_label_that_is_nowhere_has_no_share_in_macro_f1():
     predicted = np.array([[1, 0, 0], [0, 0, 0], [1, 1, 0]])
     assert score(expected, predicted, None).macro_f1 == pytest.approx(1 / 3)  # right, predicted in vain, missed
     nothing = np.zeros((2, 3), dtype=int)
-    assert score(nothing, nothing, None).macro_f1 == 1.0
+    assert score(nothing, nothing, None).macro_f1 == score(nothing, nothing, None).micro_f1 == 1.0
 
 
 def test_without_probabilities_there_is_nothing_to_say_of_them():
@@ -76,3 +78,9 @@ def test_probabilities_that_come_true_have_no_error(drawn, request):
     probabilities, expected = request.getfixturevalue(drawn)(20_000)
     assert calibration_error(expected, probabilities) < 0.01
     assert calibration_error(expected, probabilities**3 / (probabilities**3).sum(axis=1, keepdims=True)) > 0.05
+
+
+def test_a_single_label_of_several_is_no_problem_of_two_classes():
+    expected, predicted = np.array([[1], [1], [0], [0], [0]]), np.array([[1], [0], [0], [0], [0]])
+    found = score(expected, predicted, None)
+    assert (found.accuracy, found.macro_f1, found.micro_f1) == pytest.approx((0.8, 2 / 3, 2 / 3))

@@ -184,6 +184,12 @@ def test_label_names_are_checked(names, words):
         check_label_names(names)
 
 
+def test_one_label_is_enough_where_a_text_may_have_none():
+    assert check_label_names(["a"], multi_label=True) == ("a",)
+    with pytest.raises(LabelError, match="at least one"):
+        check_label_names([], multi_label=True)
+
+
 def test_evaluation_numbers_unknown_labels_apart_from_all_columns():
     codec, _ = learn_labels(["a", "b"])
     assert codec.columns(["b", "z", "a", "y", "z"], number_unknown=True).tolist() == [1, 3, 0, 2, 3]
