@@ -22,6 +22,7 @@ def test_the_code_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     names = {"texts": SPORT + FOOD, "labels": ["sport"] * 3 + ["food"] * 3}
     held_out = [f"{text} again" for text in names["texts"]] * 2
     names |= {"held_out_texts": held_out, "held_out_labels": names["labels"] * 2}
+    names |= {key.replace("labels", "rows"): [[label] for label in names[key]] for key in ("labels", "held_out_labels")}
     names |= {"test_texts": held_out, "test_labels": names["labels"] * 2}
     assert any(SHORTER[0] in block for block in BLOCKS)
     for block in BLOCKS:
@@ -30,6 +31,7 @@ def test_the_code_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     assert "logistic (C=10.0)" in printed
     assert "was chosen: it has" in printed
     assert "Scores(accuracy=" in printed
+    assert re.search(r"'food': 0\.\d+, 'sport': 0\.\d+", printed)
     assert re.search(r"^\d+% (sport|food): \w+", printed, re.MULTILINE)
     assert (tmp_path / "heads.png").stat().st_size > 1000
 
