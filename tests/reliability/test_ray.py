@@ -88,11 +88,15 @@ def write(folder, texts, files):
 def test_parquet_goes_in_and_comes_out_as_the_page_says(ray, model, texts, tmp_path, monkeypatch):
     model.save_pretrained(tmp_path / "model")
     rows = write(tmp_path / "texts", many(texts, 5000), files=3)
-    listing = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)[1]
-    assert "/shared/" in listing
+    listings = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    listing = next(code for code in listings if "score_dataset" in code)
+    for shown, here in (("/shared", tmp_path.as_posix()), ("100_000", "1_500")):
+        assert shown in listing
+        listing = listing.replace(shown, here)
     monkeypatch.setattr(ray.data.DataContext.get_current().execution_options, "preserve_order", True)
-    exec(compile(listing.replace("/shared", tmp_path.as_posix()), PAGE.name, "exec"), {})
+    exec(compile(listing, PAGE.name, "exec"), {})
     labels = pa.array(model.predict(rows["text"].to_pylist()))
+    assert len(list((tmp_path / "labelled").iterdir())) > 1
     assert pq.read_table(tmp_path / "labelled").equals(rows.append_column("label", labels))
 
 
