@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -69,6 +69,10 @@ things = st.one_of(texts_of_any_kind, st.sampled_from(OTHERS))
 examples = partial(
     settings, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False
 )
+
+
+def labelled(kind):
+    return st.lists(st.tuples(kind, st.sampled_from(("yes", "no"))), min_size=1, max_size=6)
 
 
 def is_text(thing):
@@ -183,8 +187,8 @@ def outcome(act):
 
 
 @pytest.mark.parametrize("head", HEADS)
-@examples(max_examples=10)
-@given(rows=st.lists(st.tuples(things, st.sampled_from(("yes", "no"))), min_size=1, max_size=6))
+@examples(max_examples=16)
+@given(rows=labelled(texts_of_any_kind) | labelled(things))
 def test_a_head_learns_from_strange_texts_and_is_saved_or_says_why_not(build_body, tmp_path_factory, head, rows):
     given_texts, labels = map(list, zip(*rows, strict=True))
     model = SetFitModel(build_body(), head, random_state=0)
@@ -243,7 +247,10 @@ def test_training_and_evaluation_take_any_text(minilm_path, tmp_path):
 
 
 @examples(max_examples=8)
-@given(given_texts=st.lists(things, min_size=1, max_size=6), same=st.booleans())
+@given(
+    given_texts=st.lists(texts_of_any_kind, min_size=2, max_size=6) | st.lists(things, min_size=1, max_size=6),
+    same=st.booleans(),
+)
 def test_training_takes_texts_or_names_what_is_none(build_body, tmp_path_factory, given_texts, same):
     given_texts = given_texts[:1] * 6 if same else given_texts
     labels = (["yes", "no"] * 3)[: len(given_texts)]
@@ -258,7 +265,7 @@ def test_training_takes_texts_or_names_what_is_none(build_body, tmp_path_factory
 
 
 @examples(max_examples=4)
-@given(given_texts=st.lists(things, min_size=8, max_size=8))
+@given(given_texts=st.lists(texts_of_any_kind, min_size=8, max_size=8) | st.lists(things, min_size=8, max_size=8))
 def test_heads_are_compared_on_any_text(models, given_texts):
     labels = ["yes", "no"] * 4
     compared = outcome(
@@ -320,6 +327,7 @@ tables = st.sampled_from(sorted(WRITTEN)).flatmap(
 
 
 @examples(max_examples=25)
+@example(table=("jsonl", b'{"text": "\\ud83d"}'), piped=False, options=())
 @given(table=tables, piped=st.booleans(), options=st.sampled_from([(), ("--skip-bad-rows",), ("--probabilities",)]))
 def test_the_command_line_labels_a_table_or_says_why_not(
     model_folder, tmp_path_factory, capfd, monkeypatch, table, piped, options
