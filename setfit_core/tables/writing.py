@@ -11,14 +11,19 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 from setfit_core.errors import InputError
 from setfit_core.tables.formats import Format, format_of
 from setfit_core.tables.reading import Row, Table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
+
+#: Parquet is written in groups of rows of about so many bytes: the file's end has an entry for each, which is in memory
+#: until then.
+_GROUP_BYTES: Final = 2**24
 
 
 class TableWriter(Protocol):
@@ -165,6 +170,7 @@ class _ParquetWriter:
         self._stream, self._table, self._added = stream, table, added
         self._columns = [*table.columns, *added]
         self._file: pq.ParquetWriter | None = None
+        self._waiting: list[pa.Table] = []
 
     def __enter__(self) -> _ParquetWriter:
         return self
@@ -173,7 +179,11 @@ class _ParquetWriter:
         if error is None and self._file is None:
             self._open(())
         if self._file is not None:
-            self._file.close()
+            try:
+                if error is None:
+                    self._write_group(self._file)
+            finally:
+                self._file.close()
 
     def write(self, rows: Sequence[Row]) -> None:
         import pyarrow as pa
@@ -181,12 +191,26 @@ class _ParquetWriter:
         _check_columns(rows, self._columns, self._table.name, "JSON Lines (.jsonl)")
         try:
             file = self._file or self._open(rows)
-            file.write_table(pa.Table.from_pylist(list(rows), schema=file.schema))
+            self._waiting.append(pa.Table.from_pylist(list(rows), schema=file.schema))
+            if sum(table.nbytes for table in self._waiting) >= _GROUP_BYTES:
+                self._write_group(file)
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"A row of {self._table.name} holds {error.object[error.start]!r}, half of a surrogate pair, which "
+                "Parquet has no bytes for. JSON Lines (.jsonl) keeps rows as they are."
+            ) from error
         except (pa.ArrowException, TypeError, OverflowError) as error:
             raise InputError(
                 f"A row of {self._table.name} has another type than the first ones, and a column of Parquet has one: "
                 f"{error}. JSON Lines (.jsonl) keeps rows as they are."
             ) from error
+
+    def _write_group(self, file: pq.ParquetWriter) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            file.write_table(pa.concat_tables(self._waiting))
+            self._waiting.clear()
 
     def _open(self, rows: Sequence[Row]) -> pq.ParquetWriter:
         import pyarrow as pa

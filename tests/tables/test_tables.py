@@ -264,3 +264,24 @@ def test_rows_that_lack_something_are_named(tmp_path, content, said):
 def test_cells_of_a_wrong_type_are_named(tmp_path, row, multi_label, said):
     with pytest.raises(InputError, match=said):
         labelled(tmp_path, json.dumps(row), "a.jsonl", multi_label=multi_label)
+
+
+def test_parquet_is_written_in_few_groups_of_rows(tmp_path):
+    out = tmp_path / "out.parquet"
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps({"text": "abc"}) + "\n" for _ in range(10)), encoding="utf-8")
+    rewritten(source, out)  # two rows at a time
+    assert pq.ParquetFile(out).num_row_groups == 1
+    source.write_text("".join(json.dumps({"text": str(n) * 6_000_000}) + "\n" for n in range(5)), encoding="utf-8")
+    _, rows = rewritten(source, out)
+    assert pq.ParquetFile(out).num_row_groups == 2
+    assert [row["text"][0] for row in rows] == list("01234")
+
+
+@pytest.mark.parametrize("row", [b'{"text": "a", "note": "\\udfff"}', b'{"text": "a", "\\ud800": 1}'])
+def test_half_a_surrogate_pair_goes_into_text_files_alone(tmp_path, row):
+    (tmp_path / "in.jsonl").write_bytes(row + b"\n")
+    rewritten(tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    with pytest.raises(InputError, match="half of a surrogate pair, which Parquet has no bytes for"):
+        rewritten(tmp_path / "in.jsonl", tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
