@@ -353,4 +353,5 @@ def test_the_command_line_labels_a_table_or_says_why_not(
         assert status == 1
         assert len(said) == 1
         assert said[0].startswith("Error: ")
+        assert "That is a bug" not in said[0]
         assert not target.exists()
