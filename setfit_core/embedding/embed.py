@@ -248,8 +248,9 @@ def _of_batch(body: SentenceTransformer, batch: Batch) -> Tensor | None:
             raise
         if len(batch.rows) == 1:
             msg = (
-                f"The memory of {body.device} doesn't suffice for a single text of {batch.size} tokens. Lower the "
-                "longest text (model.model_body.max_seq_length), take a smaller body or another device, or free memory."
+                f"The memory of {body.device} doesn't suffice for a single text of {batch.size} tokens: {error} Lower "
+                "the longest text (model.model_body.max_seq_length), take a smaller body or another device, or free "
+                "memory."
             )
             raise OutOfMemoryError(msg) from error
     release_cached_memory(body.device)

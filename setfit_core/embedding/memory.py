@@ -6,8 +6,15 @@ import torch
 
 from setfit_core.errors import SetFitError
 
-#: In what a RuntimeError says: torch has a class of its own for CUDA alone.
-_SIGNS = ("DefaultCPUAllocator", "out of memory", "std::bad_alloc")
+#: What a RuntimeError says: torch has a class of its own for CUDA alone. The last two are oneDNN's, which says the same
+#: of operations that it can't do at all.
+_SIGNS = (
+    "DefaultCPUAllocator",
+    "out of memory",
+    "std::bad_alloc",
+    "could not create a primitive",
+    "could not execute a primitive",
+)
 
 
 class OutOfMemoryError(SetFitError, MemoryError):

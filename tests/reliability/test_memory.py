@@ -57,7 +57,8 @@ def test_a_text_that_does_not_fit_alone(encode):
     # One activation takes 3 MB.
     told = encode(2, 3, 510, 1)
     assert told["error"] == "OutOfMemoryError"
-    assert "doesn't suffice for a single text of 510 tokens. Lower the longest text" in told["message"]
+    assert "doesn't suffice for a single text of 510 tokens: " in told["message"]
+    assert "Lower the longest text (model.model_body.max_seq_length)" in told["message"]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,7 @@ def test_a_text_that_does_not_fit_alone(encode):
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."), True),
         (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("could not create a primitive"), True),
         (MemoryError(), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (IndexError("index out of range in self"), False),
