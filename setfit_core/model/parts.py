@@ -225,10 +225,12 @@ class ModelParts:
     def thresholds(self) -> Mapping[Label, float] | None:
         """How likely each label has to be for a text to get it, where a text may have several; None for 0.5.
 
-        `predict` gives a text the labels whose probabilities are above their thresholds; `predict_proba` is the same
-        with and without. Assign a number for all labels, numbers in the order of `model.labels`, or a mapping from
-        labels to numbers, in which a label that is left out gets 0.5; each above 0 and below 1. `tune_thresholds`
-        chooses them. They are saved with the model. Training the head, replacing it, or calibrating removes them.
+        `predict` gives a text the labels whose probabilities are above their thresholds. `predict_proba` is the same
+        with and without, but for rounding: with `precision="auto"`, other calls are close, and asked about in float32.
+
+        Assign a number for all labels, numbers in the order of `model.labels`, or a mapping from labels to numbers, in
+        which a label that is left out gets 0.5; each above 0 and below 1. `tune_thresholds` chooses them. They are
+        saved with the model. Training the head, replacing it, or calibrating removes them.
 
         Raises:
             ArgumentError: If what is assigned is none of these, or the model is for one label a text.

@@ -309,7 +309,10 @@ class TrainableModel(PredictingModel):
         if not expected.any():
             msg = "No text has a label that the head has learnt, so no threshold is better than another. Give others."
             raise LabelError(msg)
-        probabilities = self._prediction().probabilities(examples.texts, codec, batch_size=None, show_progress_bar=None)
+        # The texts next to a threshold are close calls, which "auto" asks about in float32.
+        precision = "float32" if self.precision == "auto" else self.precision
+        prediction = replace(self._prediction(), precision=precision, thresholds=None)
+        probabilities = prediction.probabilities(examples.texts, codec, batch_size=None, show_progress_bar=None)
         self._thresholds = best_thresholds(expected, probabilities, codec, metric)
 
     def _prediction(self) -> Prediction:
