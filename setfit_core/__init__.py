@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from setfit_core.registry import list_heads as list_heads
     from setfit_core.registry import refresh_heads as refresh_heads
     from setfit_core.registry import require_heads as require_heads
+    from setfit_core.scoring import score_dataset as score_dataset
     from setfit_core.training.arguments import TrainingArguments as TrainingArguments
     from setfit_core.training.trainer import Trainer as Trainer
 
@@ -56,6 +57,7 @@ _HOMES = {
     "refresh_heads": "setfit_core.registry",
     "require_heads": "setfit_core.registry",
     "sample_dataset": "setfit_core.data",
+    "score_dataset": "setfit_core.scoring",
     "search_heads": "setfit_core.choosing.search",
 }
 
@@ -82,6 +84,7 @@ __all__ = [
     "refresh_heads",
     "require_heads",
     "sample_dataset",
+    "score_dataset",
     "search_heads",
 ]
 

@@ -5,6 +5,7 @@ A process on its own is the main one of one.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -25,7 +26,11 @@ def joined(device: torch.device) -> torch.device:
         return device
     from accelerate import PartialState  # 1 s of import that a process on its own spares
 
+    own = not distributed.is_initialized()
     state = PartialState(cpu=device.type == "cpu")
+    if own:
+        # A process that ends without it can crash over the connections of one that has ended before.
+        atexit.register(_left)
     return device if device.type == "cpu" else torch.device(state.device)
 
 
@@ -75,6 +80,11 @@ def gathered(mine: T) -> list[T]:
     everyones: list[Any] = [None] * count()
     distributed.all_gather_object(everyones, mine)
     return everyones
+
+
+def _left() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def _several() -> bool:

@@ -22,9 +22,9 @@ WORKER = Path(__file__).parent / "workers" / "together.py"
 JOBS = ("texts", "uneven", "triplets", "pairs", "classified", "negatives", "end to end", "chosen")
 
 
-def run(folder, *launcher):
+def run(folder, *launcher, jobs=()):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, *launcher, str(WORKER), str(folder)]
+    command = [sys.executable, *launcher, str(WORKER), str(folder), *jobs]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
 
@@ -41,15 +41,15 @@ def alone(tmp_path_factory):
 def together(tmp_path_factory):
     """The folder of what two processes made."""
     folder = tmp_path_factory.mktemp("together")
+    address = ("--master-addr", "127.0.0.1", "--master-port", free_port())
+    run(folder, "-m", "torch.distributed.run", "--nproc-per-node", "2", *address)
+    return folder
+
+
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    run(
-        folder,
-        *("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"),
-        *("--master-port", str(port)),
-    )
-    return folder
+        return str(free.getsockname()[1])
 
 
 def read(folder, name):
@@ -72,6 +72,20 @@ def test_it_is_the_model_that_one_process_makes(alone, together, job):
     # Sums of gradients are added up in another order.
     assert np.allclose(several["probabilities"], one["probabilities"], atol=2e-4)
     assert np.allclose(several["losses"], one["losses"], rtol=1e-3)
+
+
+def test_three_processes_of_accelerate_make_it_too(alone, tmp_path):
+    # Without --multi_gpu, accelerate starts several processes on CPUs only with MPI.
+    launcher = ("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "3", "--num_machines", "1")
+    run(
+        tmp_path,
+        *(*launcher, "--mixed_precision", "no", "--dynamo_backend", "no"),
+        *("--main_process_ip", "127.0.0.1", "--main_process_port", free_port()),
+        jobs=("uneven",),
+    )
+    expected = read(alone, "uneven-0")["probabilities"]
+    for rank in range(3):
+        assert np.allclose(read(tmp_path, f"uneven-{rank}")["probabilities"], expected, atol=2e-4)
 
 
 @pytest.mark.parametrize("job", ["texts", "uneven", "pairs"])

@@ -1,7 +1,7 @@
 """Train in one process, or in several that a launcher has started, and write down what came out.
 
-python tests/reliability/workers/together.py FOLDER
-torchrun --nproc-per-node 2 tests/reliability/workers/together.py FOLDER
+python tests/reliability/workers/together.py FOLDER [JOB ...]
+torchrun --nproc-per-node 2 tests/reliability/workers/together.py FOLDER [JOB ...]
 
 Writes `<job>-<rank>.json` for each job and process, and the models that are saved.
 """
@@ -78,11 +78,11 @@ def trained(folder: Path, head: Any = "logistic", **arguments: Any) -> tuple[Set
     return model, trainer
 
 
-def main(folder: Path) -> None:
-    """Run all jobs."""
+def main(folder: Path, jobs: list[str]) -> None:
+    """Run some jobs, or all."""
     (folder / "texts.json").write_text(json.dumps(TEXTS))
-    for job, arguments in JOBS.items():
-        model, trainer = trained(folder / job, **arguments)
+    for job in jobs or JOBS:
+        model, trainer = trained(folder / job, **JOBS[job])
         model.save_pretrained(folder / job / "model")
         found = {
             "digest": digest(model),
@@ -100,4 +100,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    main(Path(sys.argv[1]).resolve(), sys.argv[2:])
