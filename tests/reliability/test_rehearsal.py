@@ -57,14 +57,14 @@ def test_up_to_so_many_are_rehearsed_on_all(body):
 
 def test_several_labels(body):
     draw = np.random.default_rng(1)
-    rows = np.zeros((6000, 40), dtype=int)
-    rows[np.arange(3000), draw.integers(0, 38, 6000)] = 1
-    rows[17, 38] = rows[5017, 38] = 1
+    rows = np.zeros((3000, 40), dtype=int)
+    rows[np.arange(3000), draw.integers(0, 38, 3000)] = 1
+    rows[17, 38] = rows[2017, 38] = 1
     rows[:, 39] = 1
     picked = excerpt_rows(rows)
     assert (np.diff(picked) > 0).all()
     assert np.array_equal(picked, excerpt_rows(rows))
-    assert {17, 5017} <= set(picked.tolist())
+    assert {17, 2017} <= set(picked.tolist())
     assert (rows[picked].sum(axis=0) >= np.minimum(rows.sum(axis=0), EXCERPT_TEXTS_A_CLASS)).all()
     assert len(picked) <= EXCERPT_TEXTS + 40 * EXCERPT_TEXTS_A_CLASS
 
