@@ -102,7 +102,8 @@ def embed(
         raise InputError(msg) from error
     if len(places) < len(texts):
         embeddings = embeddings[torch.tensor(rows, device=embeddings.device)]
-    finite = torch.isfinite(embeddings).all(dim=1)
+    # The greatest number of a row is NaN or infinity if any is, and takes no copy of them all.
+    finite = torch.linalg.vector_norm(embeddings, ord=math.inf, dim=1).isfinite()
     if not bool(finite.all()):
         row = int((~finite).nonzero()[0])
         msg = (
