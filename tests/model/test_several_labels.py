@@ -61,6 +61,7 @@ def indicators(model, thresholds):
     return lambda probabilities: (probabilities > bounds).astype(int).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("head", "strategy"), HEADS)
 def test_a_column_for_each_label_in_the_order_of_the_labels(trained, texts, tmp_path, head, strategy):
     model = trained(head, strategy)
@@ -85,6 +86,7 @@ def test_a_column_for_each_label_in_the_order_of_the_labels(trained, texts, tmp_
     assert loaded.predict(texts, use_labels=False).tolist() == indicators(model, UNEVEN)(probabilities)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("head", "strategy"), HEADS)
 def test_a_single_label_of_which_texts_have_none(trained, texts, topics, tmp_path, head, strategy):
     rows = [["sport"] if topic == "sport" else [] for topic in topics]
@@ -156,6 +158,7 @@ def test_thresholds_that_have_no_meaning_change_nothing(trained, body, texts, to
         model.thresholds = None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("head", "strategy"), HEADS)
 def test_tuned_thresholds(trained, head, strategy):
     model = trained(head, strategy)
@@ -294,6 +297,7 @@ def test_a_head_of_the_callers_own_has_none(trained, tmp_path):
     assert SetFitModel.from_pretrained(folder, head=LogisticRegression(), device="cpu").thresholds is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "change", "said"),
     [

@@ -123,6 +123,17 @@ def multi_label_head_that_is_none(folder: Path) -> None:
     _edit(folder, change)
 
 
+def thresholds_by_the_million(folder: Path) -> None:
+    _edit(folder, lambda config: config.update(format_version=4, calibration=None, thresholds=[0.5] * 400_000))
+
+
+def thresholds_of_another_kind_of_model(folder: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config.update(format_version=4, calibration=None, thresholds=[0.5] * len(config["labels"]))
+
+    _edit(folder, change)
+
+
 # The head's folder
 
 
@@ -258,6 +269,8 @@ CASES = (
     labels_fewer_than_classes,
     strategy_that_does_not_exist,
     multi_label_head_that_is_none,
+    thresholds_by_the_million,
+    thresholds_of_another_kind_of_model,
     head_folder_is_a_link_out,
     head_file_is_a_link_out,
     head_file_is_a_pipe,
