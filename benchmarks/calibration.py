@@ -25,8 +25,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
 import torch
-from samples import TEST_ROWS, draw_test_rows, draw_training_rows, read_rows
 
+from benchmarks.samples import TEST_ROWS, draw_test_rows, draw_training_rows, read_rows
 from setfit_core import EmbeddingCache, SetFitModel, Trainer, TrainingArguments
 from setfit_core.evaluation.evaluate import evaluate_probabilities
 from setfit_core.evaluation.plots import save_reliability_plot

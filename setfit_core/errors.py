@@ -44,6 +44,10 @@ class InputError(SetFitError, ValueError):
     """Texts, data sets or embeddings that can't be used."""
 
 
+class OutOfMemoryError(SetFitError, MemoryError):
+    """The memory doesn't suffice for a single text, or for the embeddings of all."""
+
+
 class LabelError(InputError):
     """Labels that can't be used, or that don't fit the model's labels."""
 

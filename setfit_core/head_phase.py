@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
@@ -29,6 +29,8 @@ from setfit_core.labelling import Labelling
 from setfit_core.labels import IntArray, LabelCodec
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: A head is rehearsed on about so many texts at most.
 EXCERPT_TEXTS: Final = 2048
@@ -73,15 +75,18 @@ class HeadPhase:
         Raises:
             HeadError: If the head does not take these labels.
         """
-        if self.held.differentiable:
-            return
+        if not self.held.differentiable:
+            self.on_excerpt(lambda phase: phase.rehearse_all(seed))
+
+    def on_excerpt(self, do: Callable[[HeadPhase], T]) -> T:
+        """Do something with an excerpt of the texts if there are many; with all of them, if the head refuses it."""
         excerpt = self.excerpt()
         try:
-            excerpt._rehearse_all(seed)  # noqa: SLF001  # of this class
+            return do(excerpt)
         except HeadError:
             if excerpt is self:
                 raise
-            self._rehearse_all(seed)
+            return do(self)
 
     def excerpt(self) -> HeadPhase:
         """Return the phase on some of its texts if there are many: about `EXCERPT_TEXTS`, and some of each class."""
@@ -95,7 +100,8 @@ class HeadPhase:
             weights=None if self.weights is None else self.weights[rows],
         )
 
-    def _rehearse_all(self, seed: int) -> None:
+    def rehearse_all(self, seed: int) -> None:
+        """Train a copy of a non-differentiable head on the embeddings of all texts."""
         rehearse_array_head(
             self.held.head,
             self.codec,

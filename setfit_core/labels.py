@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from setfit_core.errors import LabelError
+from setfit_core.texts import lone_surrogate
 
 Label: TypeAlias = "str | int | float | bool"
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -42,7 +43,8 @@ def plain_label(value: Any, where: str) -> Label:
         where: Where the label stands, for the error message, such as `"row 3"`.
 
     Raises:
-        LabelError: If the label is missing (None, NaN), an integer beyond 64 bits, or of another type.
+        LabelError: If the label is missing (None, NaN), an integer beyond 64 bits, a string that is no Unicode text, or
+            of another type.
     """
     item = getattr(value, "item", None)
     if not isinstance(value, str | int | float) and callable(item):
@@ -50,7 +52,11 @@ def plain_label(value: Any, where: str) -> Label:
             value = item()
     # Subclasses (np.float64, np.str_, IntEnum, a str Enum) become the plain type, without asking their own __str__.
     if isinstance(value, str):
-        return str.__str__(value)
+        text = str.__str__(value)
+        if (half := lone_surrogate(text)) is not None:
+            msg = f"The label in {where} has {half!r}, half of a surrogate pair, which no file can hold. Correct it."
+            raise LabelError(msg)
+        return text
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         msg = f"The label in {where} is {value!r}: it is missing. Give the text a label or leave the row out."
         raise LabelError(msg)

@@ -14,6 +14,10 @@ from setfit_core.embedding.body import preprocessed
 #: Texts that are tokenised together: their padded tokens are in memory at once.
 CHUNK_TEXTS: Final = 1024
 
+#: Characters that are tokenised together, at least one text: a tokenizer takes some 60 bytes for each, also for those
+#: that it then cuts off.
+CHUNK_CHARACTERS: Final = 2**20
+
 #: Tokens a forward pass, padding included, unless a number of texts is given. What a layer computes for that many
 #: stays in a processor's cache; the weights are then read seldom enough.
 BATCH_TOKENS: Final = 1024
@@ -67,13 +71,24 @@ def tokenised(
     """
     # Characters are a fair guess at tokens: a chunk holds texts of like length, and little of it is padding.
     order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
-    for start in range(0, len(order), CHUNK_TEXTS):
-        rows = order[start : start + CHUNK_TEXTS]
+    for rows in _parts(texts, order):
         features = preprocessed(body, [texts[row] for row in rows], prompt=prompt)
         if _padded(features, len(rows)):
             yield _divided(rows, features, batch_size)
         else:
             yield _undivided(body, texts, rows, features, prompt=prompt, batch_size=batch_size)
+
+
+def _parts(texts: Sequence[str], order: Sequence[int]) -> Iterator[list[int]]:
+    part: list[int] = []
+    characters = 0
+    for row in order:
+        if part and (len(part) == CHUNK_TEXTS or characters + len(texts[row]) > CHUNK_CHARACTERS):
+            yield part
+            part, characters = [], 0
+        part.append(row)
+        characters += len(texts[row])
+    yield part
 
 
 def _padded(features: Mapping[str, Any], texts: int) -> bool:

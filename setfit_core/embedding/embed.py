@@ -16,9 +16,9 @@ from tqdm.auto import tqdm
 from setfit_core.embedding.batching import Batch, halves, tokenised
 from setfit_core.embedding.body import EMBEDDING, default_prompt, on_device, truncated
 from setfit_core.embedding.cache import EmbeddingCache, conditions_of
-from setfit_core.embedding.memory import OutOfMemoryError, is_out_of_memory, release_cached_memory
+from setfit_core.embedding.memory import is_out_of_memory, release_cached_memory
 from setfit_core.embedding.precision import Precision, resolved_precision
-from setfit_core.errors import InputError
+from setfit_core.errors import InputError, OutOfMemoryError
 from setfit_core.forking import compute_alone_in_forks
 
 logger = logging.getLogger(__name__)

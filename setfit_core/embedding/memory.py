@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from setfit_core.errors import SetFitError
-
 #: What a RuntimeError says: torch has a class of its own for CUDA alone. The last two are oneDNN's, which says the same
 #: of operations that it can't do at all.
 _SIGNS = (
@@ -15,10 +13,6 @@ _SIGNS = (
     "could not create a primitive",
     "could not execute a primitive",
 )
-
-
-class OutOfMemoryError(SetFitError, MemoryError):
-    """The memory doesn't suffice for a single text, or for the embeddings of all."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

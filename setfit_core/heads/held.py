@@ -44,10 +44,7 @@ class HeldHead:
         return isinstance(self.head, nn.Module)
 
     def placed(self, device: Any) -> HeldHead:
-        """Move a differentiable head to a torch device, in evaluation mode, in place, and return this.
-
-        Prediction from several threads is only safe if none of them has to switch the mode.
-        """
+        """Move a differentiable head to a torch device, in evaluation mode, in place, and return this."""
         if isinstance(self.head, nn.Module):
             self.head.to(device).eval()
         return self

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from setfit_core.embedding.cache import EmbeddingCache, checked_cache
 from setfit_core.embedding.precision import Precision, checked_precision
 from setfit_core.errors import ArgumentError, UnsavableHeadError
+from setfit_core.head_phase import HeadPhase
 from setfit_core.heads.array_fitting import copied
 from setfit_core.heads.auto import AutoHead
 from setfit_core.heads.construction import head_recipe
+from setfit_core.heads.held import HeldHead
 from setfit_core.heads.settings import HeadTraining
 from setfit_core.model.parts import DEFAULT_HEAD, check_card
 from setfit_core.model.trainable import TrainableModel
@@ -221,8 +223,9 @@ class SetFitModel(TrainableModel):
     def check_savable(self, texts: Sequence[str], labels: Sequence[Any]) -> None:
         """Find out, before training takes its time, whether the trained head could be saved.
 
-        A copy of the head learns the texts on the body as it is, and is written into a folder that is then removed.
-        Nothing is found out about a head that can't be copied, or that is still to be chosen (`head="auto"`).
+        A copy of the head learns the texts, an excerpt of them if there are many, on the body as it is, and is written
+        into a folder that is then removed. Nothing is found out about a head that can't be copied, or that is still to
+        be chosen (`head="auto"`).
 
         Args:
             texts: The training texts.
@@ -235,10 +238,8 @@ class SetFitModel(TrainableModel):
         """
         if isinstance(self.model_head, AutoHead):
             return
-        phase = self._head_phase(texts, labels, None, None)
-        twin = replace(phase.held, head=copied(phase.held.head))
-        if twin.head is not None:
-            replace(phase, held=twin).run(HeadTraining(num_epochs=1))
+        twin = self._head_phase(texts, labels, None, None).on_excerpt(_trained_copy)
+        if twin is not None:
             with tempfile.TemporaryDirectory(prefix="setfit-core-") as directory:
                 write_head(Path(directory), twin.head, twin.recipe, twin.built_with)
 
@@ -312,3 +313,12 @@ class SetFitModel(TrainableModel):
                 commit_message=commit_message,
                 create_pr=create_pr,
             )
+
+
+def _trained_copy(phase: HeadPhase) -> HeldHead | None:
+    """Return a copy of the head, trained for an epoch at most; None if it can't be copied."""
+    twin = replace(phase.held, head=copied(phase.held.head))
+    if twin.head is None:
+        return None
+    replace(phase, held=twin).run(HeadTraining(num_epochs=1))
+    return twin

@@ -49,6 +49,7 @@ class PredictingModel(ModelParts):
             self.precision,
             self.embedding_cache,
             self.calibration,
+            self._thresholds,
         )
 
     def predict(
@@ -75,13 +76,15 @@ class PredictingModel(ModelParts):
 
         Returns:
             `[n]`: a list for string labels, otherwise a tensor (integers as int64). For several labels a text, 0/1
-            indicators `[n, len(model.labels)]`, or lists of names if the model was trained on such. With `none_label`,
-            a list. A single text gives its one entry.
+            indicators `[n, len(model.labels)]`, or lists of names if the model was trained on such; a text has the
+            labels whose probabilities are above `model.thresholds`, or 0.5. With `none_label`, a list. A single text
+            gives its one entry.
 
         Raises:
             UnfittedHeadError: If the model has not been trained.
             InputError: If a text is not a string.
             HeadError: If `none_label` is given and the head can't tell.
+            NoProbabilitiesError: If the model has thresholds or is calibrated, and the head has no `predict_proba`.
             HeadOutputError: If the head breaks its contract.
             ArgumentError: If `none_label` is given without `use_labels`, or for several labels a text.
         """

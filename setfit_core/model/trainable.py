@@ -30,7 +30,6 @@ from setfit_core.labels import IntArray, LabelCodec
 from setfit_core.model.parts import DEFAULT_HEAD
 from setfit_core.model.predicting import PredictingModel
 from setfit_core.model_card import record_training
-from setfit_core.prediction import Prediction
 from setfit_core.values import one_of
 
 logger = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ class TrainableModel(PredictingModel):
         """Find out what would keep the model from being trained on this data, without training or changing it.
 
         Texts and labels are checked, and a copy of the head is trained: a differentiable one for a single step, any
-        other on the embeddings of all texts.
+        other on the embeddings of all texts, or of about 2,000 of them that have every label.
 
         Returns:
             How labels will map to class ids, and the class ids `[n]` that the head will be trained on; 0/1
@@ -314,6 +313,3 @@ class TrainableModel(PredictingModel):
         prediction = replace(self._prediction(), precision=precision, thresholds=None)
         probabilities = prediction.probabilities(examples.texts, codec, batch_size=None, show_progress_bar=None)
         self._thresholds = best_thresholds(expected, probabilities, codec, metric)
-
-    def _prediction(self) -> Prediction:
-        return replace(super()._prediction(), thresholds=self._thresholds)

@@ -17,7 +17,7 @@ def read_split():
     """
     folder = os.environ.get("SETFIT_CORE_DATA")
     if not folder:
-        reason = "SETFIT_CORE_DATA names no folder with the real data sets (sst2, trec, ag_news, cr)"
+        reason = "SETFIT_CORE_DATA names no folder with the real data sets (sst2, trec, ag_news, cr, go_emotions)"
         if os.environ.get("CI"):
             pytest.fail(f"{reason}; CI must have them")
         pytest.skip(reason)

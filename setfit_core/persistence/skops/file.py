@@ -19,6 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from setfit_core.errors import ModelFormatError, UnsavableHeadError, UntrustedTypesError
 from setfit_core.persistence.skops.archive import MAX_BYTES, Archive, with_present_names
 from setfit_core.persistence.skops.estimators import check_estimator_state
+from setfit_core.persistence.skops.reproducible import reproducible
 from setfit_core.persistence.skops.witness import add_witness, agrees_with_witness
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ HEAD_FILE = "head.skops"
 
 
 def save_head(head: Any, directory: Path) -> None:
-    """Write a head.
+    """Write a head, to the same bytes whenever it is the same head.
 
     The file is read back before it counts as saved, by the rules that loading follows, so what is written can be
     loaded.
@@ -38,7 +39,7 @@ def save_head(head: Any, directory: Path) -> None:
         UnsavableHeadError: If skops can't write the head, or can't rebuild what it wrote.
     """
     try:
-        content = skops.io.dumps(head)
+        content = reproducible(skops.io.dumps(head))
         archive = Archive(io.BytesIO(content))
         if archive.has_old_names:
             content = with_present_names(content)

@@ -36,7 +36,7 @@ def add_witness(content: bytes, head: Any) -> bytes:
     said = {"scikit-learn": sklearn.__version__, "method": method, "values": [value.tolist() for value in values]}
     buffer = io.BytesIO(content)
     with zipfile.ZipFile(buffer, "a") as archive:
-        archive.writestr(WITNESS, json.dumps(said))
+        archive.writestr(zipfile.ZipInfo(WITNESS), json.dumps(said))
     return buffer.getvalue()
 
 
