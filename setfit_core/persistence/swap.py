@@ -68,7 +68,7 @@ def replacing(target: Path, *, at_least: int = 0) -> Iterator[Path]:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
+        sweep(target)
         with _workspace(target) as workspace:
             written = workspace / _NEW
             # A folder of its own: the workspace is readable by its owner only.
@@ -217,8 +217,8 @@ def _workspace(target: Path) -> Iterator[Path]:
     raise PersistenceError(f"Nothing can be written beside {target}: whatever is made there is removed at once.")
 
 
-def _sweep(target: Path) -> None:
-    """Remove the workspaces that dead processes left."""
+def sweep(target: Path) -> None:
+    """Remove the workspaces that dead processes left beside a target."""
     for workspace in _workspaces(target):
         with contextlib.suppress(OSError):
             if sys.platform != "win32" and workspace.stat().st_uid != os.geteuid():

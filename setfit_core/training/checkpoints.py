@@ -19,6 +19,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from setfit_core.errors import ArgumentError, ModelFormatError
 from setfit_core.labels import IntArray
 from setfit_core.persistence.files import read_json_object, write_json
+from setfit_core.persistence.swap import sweep
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,23 @@ def checkpoints(output_dir: Path) -> list[Path]:
     return [path for _, path in sorted(numbered) if (path / TRAINER_STATE_NAME).is_file()]
 
 
+def tidy(output_dir: Path, identity: Identity, limit: int | None, resumed: Path) -> None:
+    """Remove what a training that was killed would have removed, before it goes on.
+
+    Args:
+        output_dir: Where its checkpoints are.
+        identity: Of the training.
+        limit: How many checkpoints may stay; None for all.
+        resumed: The checkpoint that it goes on from.
+    """
+    for name in {
+        unfinished.name.split(".")[1] for unfinished in output_dir.glob(f".{PREFIX_CHECKPOINT_DIR}-*.*.saving")
+    }:
+        sweep(output_dir.resolve() / name)
+    best = TrainerState.load_from_json(str(resumed / TRAINER_STATE_NAME)).best_model_checkpoint
+    prune(output_dir, identity, limit, (resumed, None if best is None else Path(best)))
+
+
 def prune(output_dir: Path, identity: Identity, limit: int | None, spared: Iterable[Path | None]) -> None:
     """Remove the oldest checkpoints of a training beyond a number; those of other trainings stay.
 
@@ -108,10 +126,10 @@ def prune(output_dir: Path, identity: Identity, limit: int | None, spared: Itera
         limit: How many may stay; None for all.
         spared: Checkpoints that stay in any case, and count.
     """
-    if limit is None:
-        return
     for forgotten in output_dir.glob(f".{PREFIX_CHECKPOINT_DIR}-*{_REMOVED}"):  # a kill came in between
         shutil.rmtree(forgotten)
+    if limit is None:
+        return
     kept = {path.resolve() for path in spared if path is not None}
     others = [
         folder

@@ -21,7 +21,7 @@ from setfit_core.embedding.precision import resolved_precision
 from setfit_core.labels import IntArray
 from setfit_core.randomness import isolated_random_state
 from setfit_core.training.arguments import TrainingArguments
-from setfit_core.training.checkpoints import step_of
+from setfit_core.training.checkpoints import step_of, tidy
 from setfit_core.training.embedding_trainer import MAX_GRADIENT_NORM, EmbeddingTrainer, Midway
 from setfit_core.training.objective import Objective
 from setfit_core.training.word_table import used_rows
@@ -106,6 +106,8 @@ def train_body(
     is_new = not output_dir.exists()
     work = EmbeddingWork()
     steps_before = 0 if checkpoint is None else step_of(checkpoint)
+    if checkpoint is not None and midway is not None and processes.is_main():
+        tidy(output_dir, midway.identity, args.save_total_limit, checkpoint)
     with contextlib.ExitStack() as stack:
         stack.enter_context(isolated_random_state(args.seed))
         in_training = stack.enter_context(_InTraining(body, args.max_length))

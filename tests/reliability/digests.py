@@ -37,14 +37,11 @@ def digest(*parts):
     return total.hexdigest()
 
 
-#: What differs without the model being another: the card has a date, and skops names the parts of a head by their
-#: places in memory.
-LEFT_OUT = ("README.md", "head.skops")
-
 
 def of_files(folder):
     """Return the digest of a saved model's files."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in LEFT_OUT)
+    # The card has a date.
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "README.md")
     return digest(*(part for path in files for part in (str(path.relative_to(folder)), path.read_bytes())))
 
 

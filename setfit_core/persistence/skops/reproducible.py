@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import uuid
 import zipfile
 from pathlib import PurePosixPath
 from typing import Any
@@ -37,7 +38,9 @@ def _renumber(state: Any, numbers: dict[int, int], names: dict[str, str]) -> Non
             if "__id__" in state:
                 state["__id__"] = numbers.setdefault(state["__id__"], len(numbers))
             if isinstance(state.get("file"), str):
-                name = state["file"]
-                state["file"] = names.setdefault(name, f"{len(names)}{PurePosixPath(name).suffix}")
+                name = PurePosixPath(state["file"])
+                # Names of the kind that skops gives: arrays have numbers, bytes have a UUID.
+                new = uuid.UUID(int=len(names)) if name.suffix == ".bin" else len(names)
+                state["file"] = names.setdefault(str(name), f"{new}{name.suffix}")
         for each in state.values():
             _renumber(each, numbers, names)
