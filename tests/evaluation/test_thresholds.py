@@ -119,7 +119,7 @@ def test_what_users_write(value, read):
         torch.tensor([0.5, 0.5, 0.5], requires_grad=True),
         np.longdouble(1) - np.finfo(np.longdouble).eps,
     ],
-    ids=repr,
+    ids=lambda value: f"{type(value).__name__}-{str(value)[:20]}" if type(value) is not object else "object",
 )
 def test_what_is_no_threshold(value):
     with pytest.raises(ArgumentError, match=r"above 0 and below 1; or 3 of them, in the order of model\.labels"):
