@@ -7,9 +7,9 @@ Reads a JSON list `[scenario, keywords]` from each line of its input, and answer
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import random
 import signal
 import sys
 import traceback
@@ -92,12 +92,13 @@ def forked(task: Callable[[], Any]) -> int:
         os._exit(code)
 
 
-def kill_again_and_again(directory: Path, *, way: str, seed: int, most: int) -> dict[str, Any]:
-    """Kill a training at one moment after the other, letting it go on each time, until it comes to its end."""
+def kill_again_and_again(directory: Path, *, way: str, first: int, apart: int) -> dict[str, Any]:
+    """Kill a training at ever later moments, letting it go on each time, until it comes to its end before."""
     undisturbed = digest(train(directory / "undisturbed", way, resume=None))
-    generator = random.Random(seed)
-    kills, unusable = 0, []
-    while killed(directory / "killed", way, generator.randrange(1, most)):
+    unusable = []
+    moments = itertools.count(first, apart)
+    kills = 0
+    while killed(directory / "killed", way, next(moments)):
         kills += 1
         for folder in (directory / "killed").glob("checkpoint-*"):
             try:
