@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 from collections.abc import Callable
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import distributed
 
+from setfit_core.errors import SetFitError
+
 T = TypeVar("T")
+
+_PATIENCE: Final = timedelta(days=7)
+
+
+def launched() -> int:
+    """Return how many processes a launcher has started, whether or not they have met."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def joined(device: torch.device) -> torch.device:
@@ -22,12 +33,13 @@ def joined(device: torch.device) -> torch.device:
     Args:
         device: Where the body is. On a CPU the processes talk with gloo; of several GPUs each process has its own.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    if launched() < 2:
         return device
     from accelerate import PartialState  # 1 s of import that a process on its own spares
 
     own = not distributed.is_initialized()
-    state = PartialState(cpu=device.type == "cpu")
+    # What the main process does alone, such as choosing a head, may take longer than torch would wait for it.
+    state = PartialState(cpu=device.type == "cpu", timeout=_PATIENCE)
     if own:
         # A process that ends without it can crash over the connections of one that has ended before.
         atexit.register(_left)
@@ -63,14 +75,22 @@ def once(do: Callable[[], T]) -> T:
     outcome: list[Any] = [None, None]
     if is_main():
         try:
-            outcome[0] = do()
+            outcome[0] = pickle.dumps(do())
         except Exception as error:  # the others wait for whatever comes
-            outcome[1] = error
+            outcome[1] = _sendable(error)
     distributed.broadcast_object_list(outcome, src=0)
     if outcome[1] is not None:
         raise outcome[1]
-    result: T = outcome[0]
+    result: T = pickle.loads(outcome[0])  # noqa: S301  # from a process of this training
     return result
+
+
+def _sendable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
+    except Exception:  # an exception of a head's library may do anything
+        return SetFitError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def gathered(mine: T) -> list[T]:

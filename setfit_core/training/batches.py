@@ -26,7 +26,8 @@ class ClassAwareBatchSampler(DefaultBatchSampler):
     Args:
         targets: Class ids `[n]`, or 0/1 indicators `[n, num_classes]`; a text with several labels is grouped by
             its rarest.
-        batch_size: The most texts a batch, at least twice `per_class`.
+        batch_size: The most texts a batch, at least twice `per_class`; where sizes of classes are far apart, it may be
+            one more.
         per_class: Texts of a class that a batch has at least.
         passes: How often an epoch has each text.
         seed: Seed of the order.
@@ -50,7 +51,7 @@ class ClassAwareBatchSampler(DefaultBatchSampler):
         self._per_class = per_class
         self._classes = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         self._count = -(-len(targets) // batch_size)
-        # How full the batches get depends on the sizes of the classes alone, not on what is drawn.
+        # How full the batches get depends on the sizes of the classes, and hardly on what is drawn.
         while max(map(len, dealt := self._dealt(self._count, 0))) > batch_size:
             self._count += 1 + self._count // 50
         self._length = _at_most(most, passes * len(dealt))

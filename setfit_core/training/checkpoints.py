@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from torch import nn
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -28,20 +29,27 @@ IDENTITY_FILE: Final = "embedding_phase.json"
 
 _NAME: Final = re.compile(re.escape(PREFIX_CHECKPOINT_DIR) + r"-(\d+)")
 _REMOVED: Final = ".removed"
+_DIFFERENT: Final = {
+    "training data": "the texts or labels differ",
+    "body": "it trains a body of another size or kind",
+}
 
 Identity = Mapping[str, Any]
 
 
-def identity_of(arguments: Mapping[str, Any], texts: Sequence[str], targets: IntArray) -> Identity:
+def identity_of(arguments: Mapping[str, Any], body: nn.Module, texts: Sequence[str], targets: IntArray) -> Identity:
     """Return what two embedding phases have in common of which one can go on from the other's checkpoint.
 
     Args:
         arguments: The arguments that decide what is trained, as JSON values.
+        body: A body of the kind that they train.
         texts: The training texts.
         targets: Their class ids `[n]`, or 0/1 indicators `[n, num_classes]`.
     """
-    digest = hashlib.sha256(json.dumps([list(texts), targets.tolist()]).encode())
-    return {**arguments, "training data": digest.hexdigest()}
+    data = hashlib.sha256(json.dumps([list(texts), targets.tolist()]).encode())
+    # Not what its weights are: those are the checkpoint's from then on, and may have been trained half-way before.
+    shapes = repr([(name, tuple(tensor.shape)) for name, tensor in sorted(body.state_dict().items())])
+    return {**arguments, "training data": data.hexdigest(), "body": hashlib.sha256(shapes.encode()).hexdigest()}
 
 
 def checkpoint_folder(output_dir: Path, step: int) -> Path:
@@ -113,8 +121,9 @@ def tidy(output_dir: Path, identity: Identity, limit: int | None, resumed: Path)
         unfinished.name.split(".")[1] for unfinished in output_dir.glob(f".{PREFIX_CHECKPOINT_DIR}-*.*.saving")
     }:
         sweep(output_dir.resolve() / name)
-    best = TrainerState.load_from_json(str(resumed / TRAINER_STATE_NAME)).best_model_checkpoint
-    prune(output_dir, identity, limit, (resumed, None if best is None else Path(best)))
+    # By its step: the path was written by a process that may have worked in another folder.
+    best = TrainerState.load_from_json(str(resumed / TRAINER_STATE_NAME)).best_global_step
+    prune(output_dir, identity, limit, (resumed, checkpoint_folder(output_dir, best) if best else None))
 
 
 def prune(output_dir: Path, identity: Identity, limit: int | None, spared: Iterable[Path | None]) -> None:
@@ -131,12 +140,9 @@ def prune(output_dir: Path, identity: Identity, limit: int | None, spared: Itera
     if limit is None:
         return
     kept = {path.resolve() for path in spared if path is not None}
-    others = [
-        folder
-        for folder in checkpoints(output_dir)
-        if folder.resolve() not in kept and not _differences(folder, identity)
-    ]
-    for folder in others[: max(0, len(others) + len(kept) - limit)]:
+    own = [folder for folder in checkpoints(output_dir) if not _differences(folder, identity)]
+    others = [folder for folder in own if folder.resolve() not in kept]
+    for folder in others[: max(0, len(own) - limit)]:
         # What has the name of a checkpoint is a whole one.
         removed = folder.with_name(f".{folder.name}{_REMOVED}")
         folder.rename(removed)
@@ -159,9 +165,4 @@ def _differences(folder: Path, identity: Identity) -> list[str]:
     except ModelFormatError as error:
         return [f"it doesn't say to which ({error})"]
     names = [name for name in {**found, **identity} if found.get(name) != identity.get(name)]
-    return [
-        "the texts or labels differ"
-        if name == "training data"
-        else f"{name} was {found.get(name)!r} and is {identity.get(name)!r}"
-        for name in names
-    ]
+    return [_DIFFERENT.get(name, f"{name} was {found.get(name)!r} and is {identity.get(name)!r}") for name in names]

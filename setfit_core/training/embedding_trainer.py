@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import SaveStrategy
 
 from setfit_core import processes
 from setfit_core.errors import ArgumentError
@@ -24,7 +27,11 @@ from setfit_core.training.objective import Epochs, Objective
 from setfit_core.training.shares import shared_batches
 from setfit_core.training.word_table import UsedRows
 
+logger = logging.getLogger(__name__)
+
 MAX_GRADIENT_NORM = 1.0
+#: What the loss itself has learnt, in a checkpoint.
+LOSS_FILE = "loss.safetensors"
 
 
 class Midway(Protocol):
@@ -97,7 +104,9 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
 
     def _loader(self, name: str) -> DataLoader[Any]:
         epochs = self._epochs[name]
-        assert epochs is not None  # noqa: S101  # transformers asks for evaluations only if there is something to do
+        if epochs is None:
+            msg = "A callback asks for an evaluation, but there is no data for it: give eval_dataset and eval_strategy."
+            raise ArgumentError(msg)
         return _EpochLoader(
             epochs.rows,
             batch_sampler=epochs.batches,
@@ -156,25 +165,33 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
 
     # Checkpoints
 
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Have the best model saved, wherever the next checkpoint would be, and the one that training stops with."""
+        is_best = bool(super()._determine_best_metric(metrics, trial))
+        wanted = (is_best and self.args.load_best_model_at_end) or self.control.should_training_stop
+        if wanted and self.args.save_strategy != SaveStrategy.NO:
+            self.control.should_save = True
+        return is_best
+
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:  # noqa: ARG002  # transformers' signature
         """Save the model on the way with everything that training goes on with, whole or not at all."""
         midway = self._midway
         if midway is None:
+            logger.warning("A callback asks for a checkpoint, but save_strategy is 'no': none is written.")
             return
         output_dir, step = Path(str(self.args.output_dir)), self.state.global_step
         folder = checkpoint_folder(output_dir, step)
-        if self.state.best_global_step:
-            best = checkpoint_folder(output_dir, self.state.best_global_step)
-            if best == folder or best.is_dir():
-                self.state.best_model_checkpoint = str(best)
+        best = checkpoint_folder(output_dir, self.state.best_global_step) if self.state.best_global_step else None
+        if best is not None and (best == folder or best.is_dir()):
+            self.state.best_model_checkpoint = str(best)
         random_states = processes.gathered(self._random_state_files())
-        if processes.is_main():
+
+        def saved() -> None:
             with self._at_rest(), isolated_random_state(self.args.seed):
                 midway.save(step, folder, lambda place: self._write_state(place, midway.identity, random_states))
-            best_folder = self.state.best_model_checkpoint
-            spared = (folder, None if best_folder is None else Path(best_folder))
-            prune(output_dir, midway.identity, self._checkpoints_kept, spared)
-        self.accelerator.wait_for_everyone()
+            prune(output_dir, midway.identity, self._checkpoints_kept, (folder, best))
+
+        processes.once(saved)
 
     def _random_state_files(self) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory(prefix="setfit-core-") as folder:
@@ -185,6 +202,9 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         write_identity(folder, identity)
         self._save_optimizer_and_scheduler(str(folder))
         self._save_scaler(str(folder))
+        weights = {name: weight.detach().contiguous() for name, weight in self._loss_weights().items()}
+        if weights:
+            save_file(weights, folder / LOSS_FILE)
         for files in random_states:
             for name, content in files.items():
                 (folder / name).write_bytes(content)
@@ -192,6 +212,12 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
         stateful: list[Any] = [each for each in callbacks if isinstance(each, ExportableState)]
         self.state.stateful_callbacks = TrainerState(stateful_callbacks=stateful).stateful_callbacks
         self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
+
+    def _loss_weights(self) -> dict[str, torch.Tensor]:
+        """Return what the loss itself trains, by name; its body isn't meant."""
+        of_body = set(map(id, self.model.parameters()))
+        weights: dict[str, torch.Tensor] = self._objective.loss.state_dict(keep_vars=True)
+        return {name: each for name, each in weights.items() if each.requires_grad and id(each) not in of_body}
 
     def ended(self, checkpoint: Path) -> bool:
         """Take over the body of a checkpoint after which there is nothing left to train; tell whether it is one."""
@@ -201,18 +227,20 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
             return False
         self.state = state
         self._load_from_checkpoint(str(checkpoint))
-        if self.args.load_best_model_at_end and state.best_model_checkpoint is not None:
+        if self.args.load_best_model_at_end and state.best_global_step:
             self._load_best_model()
         return True
 
     def _load_from_checkpoint(self, checkpoint_path: str, *_: Any) -> None:
         super()._load_from_checkpoint(checkpoint_path)
+        if self._loss_weights():
+            self._objective.loss.load_state_dict(load_file(Path(checkpoint_path) / LOSS_FILE), strict=False)
         if self._rows is not None:
             self._rows.reload()
 
     def _load_best_model(self) -> None:
         """Load the best body; unlike sentence-transformers', say so if that fails."""
-        best = str(self.state.best_model_checkpoint)
+        best = str(checkpoint_folder(Path(str(self.args.output_dir)), int(self.state.best_global_step or 0)))
         if not Path(best).is_dir():
             msg = f"The best model should be in {best}, which is gone. Train again, or without load_best_model_at_end."
             raise ArgumentError(msg)

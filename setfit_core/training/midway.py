@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from setfit_core.data import Examples
 from setfit_core.errors import ArgumentError
 from setfit_core.model import SetFitModel
@@ -54,7 +56,7 @@ class MidwayModel:
         Raises:
             ArgumentError: If what the best model is chosen by isn't among them, or is no number.
         """
-        measured = self.measure(self._after(step))
+        measured = plain_numbers(self.measure(self._after(step)))
         check_best_metric(self.args.best_metric, measured)
         return measured
 
@@ -70,6 +72,11 @@ class MidwayModel:
             self.note(model)
             self._latest = (step, model)
         return self._latest[1]
+
+
+def plain_numbers(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a metric measured, with NumPy's numbers as Python's."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in measured.items()}
 
 
 def check_best_metric(name: str, measured: Mapping[str, Any]) -> None:

@@ -44,6 +44,17 @@ def embedding_arguments(args: TrainingArguments, objective: Objective) -> dict[s
     }
 
 
+def selection_arguments(args: TrainingArguments) -> dict[str, Any]:
+    """Return what else decides which body the embedding phase ends with, as JSON values."""
+    return {
+        "margin": args.margin,
+        "distance_metric": getattr(args.distance_metric, "__qualname__", type(args.distance_metric).__qualname__),
+        "eval_strategy": args.eval_strategy,
+        "eval_steps": args.eval_steps,
+        "metric_for_best_model": args.metric_for_best_model,
+    }
+
+
 def head_arguments(args: TrainingArguments, *, differentiable: bool) -> dict[str, Any]:
     """Return the arguments that decide what the head phase does, as JSON values: few for a head that has `fit`."""
     arguments: dict[str, Any] = {"max_length": args.max_length, "seed": args.seed}

@@ -69,8 +69,9 @@ class _Batch:
         if mine.requires_grad:
             # All processes compute the same loss, and their gradients are averaged: each has to count in full.
             workers = len(parts)
-            mine.register_hook(lambda gradient: gradient * workers)
-            parts[processes.rank()] = mine[: stop - start]
+            own = mine[: stop - start]  # not mine itself: a loss such as MatryoshkaLoss goes on from that
+            own.register_hook(lambda gradient: gradient * workers)
+            parts[processes.rank()] = own
         return {**self._whole, EMBEDDING: torch.cat(parts) + 0 * mine.sum()}
 
 

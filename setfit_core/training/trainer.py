@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 
 from setfit_core import processes
 from setfit_core.choosing.candidates import Heads
-from setfit_core.choosing.comparison import Metric
+from setfit_core.choosing.comparison import Comparison, Metric
 from setfit_core.choosing.found import HeadSearch, SearchTrial
 from setfit_core.choosing.search import searched_heads
 from setfit_core.data import Examples, check_texts, read_examples
@@ -31,9 +31,15 @@ from setfit_core.training.arguments import TrainingArguments
 from setfit_core.training.checkpoints import Identity, identity_of, starting_point
 from setfit_core.training.embedding_phase import EmbeddingWork, Targeted, train_body
 from setfit_core.training.metrics import MetricFunction, check_metric, compute_metric
-from setfit_core.training.midway import MidwayModel, check_best_metric, fit_head
+from setfit_core.training.midway import MidwayModel, check_best_metric, fit_head, plain_numbers
 from setfit_core.training.objective import make_objective
-from setfit_core.training.record import data_source, embedding_arguments, head_arguments, measurements
+from setfit_core.training.record import (
+    data_source,
+    embedding_arguments,
+    head_arguments,
+    measurements,
+    selection_arguments,
+)
 from setfit_core.training.search import body_space_of, search_tuned, with_body_arguments
 
 logger = logging.getLogger(__name__)
@@ -52,7 +58,8 @@ class Trainer:
 
     Attributes:
         log_history: What the embedding phase logged.
-        embedding_work: What the last embedding phase did, counted: steps, texts, tokens, padded tokens.
+        embedding_work: What the last embedding phase did, counted: steps, texts, tokens, padded tokens. Each of several
+            processes counts its share.
 
     Args:
         model: The model to train. Either this or `model_init`.
@@ -123,7 +130,8 @@ class Trainer:
             args: Other training arguments for this call.
             resume_from_checkpoint: Where to go on from, to the same model as without the interruption: the folder of a
                 checkpoint, or True for the last one in `output_dir`, if there is any. The trainer must be made as it
-                was at first. Steps done before are not counted in `embedding_work`.
+                was at first. Steps done before are not counted in `embedding_work`. If the body is frozen there is
+                nothing to go on with, and it means nothing.
 
         Raises:
             InputError: If the data can't be used.
@@ -239,6 +247,9 @@ class Trainer:
             ArgumentError: If an argument has no meaning.
             HeadParameterError: If a head doesn't take a parameter of `spaces`.
         """
+        if processes.launched() > 1:
+            msg = "A search runs in one process, and a launcher has started several. Start it with python alone."
+            raise ArgumentError(msg)
         searched = searched_heads(heads, spaces)
         body_space = body_space_of(arguments, self.args)
         return search_tuned(
@@ -335,8 +346,11 @@ class Trainer:
         if evaluation is not None and columns is not None and args.eval_strategy != "no":
             held_out = Targeted(evaluation.texts, columns)
         phase = embedding_arguments(args, objective)
-        identity = identity_of(phase, examples.texts, targets)
-        checkpoint = None if resume is None else starting_point(resume, Path(args.output_dir), identity)
+        identity: Identity = {}
+        if resume or args.save_strategy != "no":
+            decisive = {**phase, **selection_arguments(args)}
+            identity = identity_of(decisive, self.model.model_body, examples.texts, targets)
+        checkpoint = starting_point(resume, Path(args.output_dir), identity) if resume else None
         midway = self._midway(examples, evaluation, args, phase, identity)
         # What was measured before holds for the old body, and the new one may stay even if the head phase fails.
         if self._record.measurements:
@@ -357,15 +371,15 @@ class Trainer:
     def _choose_head(self, examples: Examples, args: TrainingArguments) -> None:
         """Choose a head in the main process, and build the same one in the others."""
 
-        def chosen() -> HeadRecipe:
-            choice = self.model.choose_head(
+        def chosen() -> Comparison:
+            return self.model.choose_head(
                 examples.texts, examples.labels, seed=args.seed, show_progress_bar=args.show_progress_bar
             )
-            return cast("HeadRecipe", choice.best.recipe)  # what was tested could be built
 
-        recipe = processes.once(chosen)
+        choice = processes.once(chosen)
         if not processes.is_main():
-            self.model.build_head(recipe)
+            self.model.build_head(cast("HeadRecipe", choice.best.recipe))  # what was tested could be built
+            self.model.head_choice = choice
 
     def _midway(
         self,
@@ -384,7 +398,8 @@ class Trainer:
 
         if args.selects_by_head:
             expected = self._validated(examples, args)[1]
-            check_best_metric(args.best_metric, compute_metric(self.metric, expected, expected, self.metric_kwargs))
+            measured = compute_metric(self.metric, expected, expected, self.metric_kwargs)
+            check_best_metric(args.best_metric, plain_numbers(measured))
         note = partial(self._note_training, args=args, phase=phase, source=self._train_source)
         held_out = cast("Examples", evaluation)  # nothing is measured without
         return MidwayModel(self.model, examples, args, identity, partial(self._measured, examples=held_out), note)

@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import Tensor, nn
 
+from setfit_core import processes
 from setfit_core.embedding.body import default_prompt
 
 _TEXTS_A_PASS = 1024
@@ -80,7 +81,7 @@ def used_rows(body: SentenceTransformer, texts: Sequence[str], *, weight_decay: 
         weight_decay: The optimizer's weight decay.
     """
     table = _word_table(body)
-    if table is None or weight_decay != 0 or torch.distributed.is_initialized():
+    if table is None or weight_decay != 0 or processes.count() > 1:
         return None
     used = torch.zeros(table.num_embeddings, dtype=torch.bool)
     for start in range(0, len(texts), _TEXTS_A_PASS):

@@ -37,7 +37,6 @@ def digest(*parts):
     return total.hexdigest()
 
 
-
 def of_files(folder):
     """Return the digest of a saved model's files."""
     # The card has a date.

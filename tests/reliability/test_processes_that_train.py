@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="torch has no launcher for Windows that needs no set-up"),
 ]
 WORKER = Path(__file__).parent / "workers" / "together.py"
-JOBS = ("texts", "uneven", "triplets", "pairs", "classified", "negatives", "end to end", "chosen")
+JOBS = ("texts", "uneven", "triplets", "pairs", "classified", "negatives", "nested", "end to end", "chosen")
 
 
 def run(folder, *launcher, jobs=()):
@@ -113,7 +113,11 @@ def test_checkpoints_of_several_processes_are_models(together):
         assert SetFitModel.from_pretrained(folder).predict(["a e h"])
 
 
-def test_a_head_that_fails_in_the_main_process_fails_in_all(together):
-    one, other = read(together, "refused-0"), read(together, "refused-1")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("refused", "not again"), ("refused in a checkpoint", "not again"), ("unsendable", "pickle")],
+)
+def test_what_fails_in_the_main_process_fails_in_all(together, name, message):
+    one, other = read(together, f"{name}-0"), read(together, f"{name}-1")
     assert one == other
-    assert "not twice" in one
+    assert message in one

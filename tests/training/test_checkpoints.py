@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from sentence_transformers.sentence_transformer import losses
 from sklearn.linear_model import LogisticRegression
 from transformers import EarlyStoppingCallback, TrainerCallback
 
@@ -165,6 +167,89 @@ def test_the_best_body_is_the_one_with_the_best_metric(trainer, texts, topics, t
     assert scores == [0.5, 0.7, 0.9, 0.8, 0.9, 0.1]
 
 
+def test_the_best_body_is_saved_wherever_the_next_checkpoint_would_be(trainer, texts, topics, tmp_path):
+    settings = {**BEST, "eval_steps": 1, "save_steps": 4, "max_steps": 4}
+    made = trainer(eval_dataset=(texts, topics), metric=Script(0.5, 0.6, 0.9, 0.8), **settings)
+    made.train()
+    assert names(tmp_path / "checkpoints") == [f"checkpoint-{step}" for step in (1, 2, 3, 4)]
+    best = SetFitModel.from_pretrained(tmp_path / "checkpoints" / "checkpoint-3")
+    assert torch.equal(weights(made.model), weights(best))
+
+
+def test_the_best_body_is_found_from_another_working_directory(
+    trainer, static_body_factory, texts, topics, tmp_path, monkeypatch
+):
+    settings = {**BEST, "metric_for_best_model": "accuracy", "save_total_limit": 1, "max_steps": 6}
+    monkeypatch.chdir(tmp_path)
+    undisturbed = trainer(eval_dataset=(texts, topics), output_dir="out", **settings)
+    undisturbed.train()
+    assert names(tmp_path / "out") == ["checkpoint-2", "checkpoint-6"]  # the first one is as good as any
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    resumed = trainer(
+        model=SetFitModel(static_body_factory()),
+        eval_dataset=(texts, topics),
+        output_dir=str(tmp_path / "out"),
+        **settings,
+    )
+    resumed.train(resume_from_checkpoint=True)
+    assert names(tmp_path / "out") == ["checkpoint-2", "checkpoint-6"]
+    assert torch.equal(weights(resumed.model), weights(undisturbed.model))
+
+
+def test_a_loss_goes_on_with_its_own_weights(trainer, static_body_factory, tmp_path):
+    settings = {**SAVING, "loss": lambda body: losses.SoftmaxLoss(body, 256, 2)}
+    undisturbed = trainer(**settings)
+    undisturbed.train()
+    for step in (4, 6):
+        (tmp_path / "checkpoints" / f"checkpoint-{step}" / "trainer_state.json").unlink()
+    resumed = trainer(model=SetFitModel(static_body_factory()), **settings)
+    resumed.train(resume_from_checkpoint=True)
+    assert torch.equal(weights(resumed.model), weights(undisturbed.model))
+
+
+def test_a_checkpoint_of_another_kind_of_body_is_refused(trainer, minilm_path):
+    trainer(**SAVING).train()
+    steps = Steps()
+    other = trainer(model=SetFitModel.from_pretrained(minilm_path), callbacks=[steps], **SAVING)
+    with pytest.raises(ArgumentError, match="it trains a body of another size or kind"):
+        other.train(resume_from_checkpoint=True)
+    assert steps.done == []
+
+
+def test_a_trainer_that_was_interrupted_goes_on_itself(trainer, static_body_factory, tmp_path):
+    class Interrupt(TrainerCallback):
+        def on_step_begin(self, args, state, control, **_):
+            if state.global_step == 5:
+                raise KeyboardInterrupt
+
+    undisturbed = trainer(model=SetFitModel(static_body_factory()), output_dir=str(tmp_path / "other"), **SAVING)
+    undisturbed.train()
+    made = trainer(callbacks=[Interrupt()], **SAVING)
+    with pytest.raises(KeyboardInterrupt):
+        made.train()
+    made.remove_callback(Interrupt)
+    made.train(resume_from_checkpoint=True)
+    assert torch.equal(weights(made.model), weights(undisturbed.model))
+
+
+def test_going_on_from_elsewhere_removes_no_checkpoint(trainer, static_body_factory, tmp_path):
+    trainer(**SAVING).train()
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(folder / "checkpoint-2", tmp_path / "copy")
+    seen = []
+
+    class Look(TrainerCallback):
+        def on_train_begin(self, args, state, control, **_):
+            seen.extend(names(folder))
+
+    settings = {**SAVING, "save_total_limit": 3}
+    made = trainer(model=SetFitModel(static_body_factory()), callbacks=[Look()], **settings)
+    made.train(resume_from_checkpoint=tmp_path / "copy")
+    assert seen == ["checkpoint-2", "checkpoint-4", "checkpoint-6"]
+
+
 def test_a_smaller_value_can_be_better(trainer, texts, topics, tmp_path):
     metric = Script(0.5, 0.2, 0.9, 0.8, 0.9, 0.6)
     made = trainer(eval_dataset=(texts, topics), metric=metric, greater_is_better=False, **BEST)
@@ -180,6 +265,37 @@ def test_training_stops_early_when_the_metric_does_not_rise(trainer, texts, topi
     made = trainer(eval_dataset=(texts, topics), metric=metric, callbacks=callbacks, **BEST)
     made.train()
     assert steps.done[-1] == 8
+
+
+def test_where_training_stops_early_there_is_a_checkpoint(trainer, texts, topics, tmp_path):
+    callbacks = [EarlyStoppingCallback(early_stopping_patience=1)]
+    settings = {**BEST, "save_steps": 12, "eval_steps": 1, "load_best_model_at_end": False}
+    made = trainer(eval_dataset=(texts, topics), metric=Script(0.5, 0.7, 0.6), callbacks=callbacks, **settings)
+    made.train()
+    assert names(tmp_path / "checkpoints") == ["checkpoint-3"]
+
+
+def test_numpys_numbers_are_numbers(trainer, texts, topics):
+    def score(predicted, expected):
+        return {"score": np.float32((predicted == expected).mean())}
+
+    made = trainer(eval_dataset=(texts, topics), metric=score, **{**BEST, "max_steps": 2})
+    made.train()
+    assert [log["eval_score"] for log in made.log_history if "eval_score" in log] == [1.0]
+
+
+def test_what_a_callback_asks_for_in_vain_is_said(trainer, caplog):
+    class Asking(TrainerCallback):
+        def __init__(self, what):
+            self.what = what
+
+        def on_step_end(self, args, state, control, **_):
+            setattr(control, self.what, True)
+
+    trainer(callbacks=[Asking("should_save")], max_steps=1).train()
+    assert "save_strategy is 'no': none is written" in caplog.text
+    with pytest.raises(ArgumentError, match="there is no data for it: give eval_dataset"):
+        trainer(callbacks=[Asking("should_evaluate")], max_steps=1).train()
 
 
 def test_what_the_metric_measures_is_that_of_the_checkpoints_head(trainer, texts, topics, tmp_path):

@@ -34,6 +34,11 @@ JOBS: dict[str, dict[str, Any]] = {
     "pairs": {"sampling_strategy": "unique", "batch_size": 5, "max_steps": 6, "gradient_accumulation_steps": 2},
     "classified": {"loss": lambda body: losses.SoftmaxLoss(body, 32, 2), "max_steps": 4},
     "negatives": {"loss": losses.MultipleNegativesRankingLoss, "max_steps": 4, "batch_size": 3},
+    "nested": {
+        "loss": lambda body: losses.MatryoshkaLoss(body, losses.CosineSimilarityLoss(body), [32, 8]),
+        "max_steps": 6,
+        "body_learning_rate": 1e-3,
+    },
     "end to end": {"head": "linear", "end_to_end": True, "max_steps": 2, "num_epochs": (1, 2)},
     "chosen": {
         "head": "auto",
@@ -52,15 +57,32 @@ RANK = int(os.environ.get("RANK", "0"))
 
 
 class Refusing(LogisticRegression):
-    """A head that can be trained once: the rehearsal passes, and the training fails in the main process."""
+    """A head that can be trained a number of times: rehearsals pass, and then a training fails in the main process."""
 
     trained = 0
+    most = 1
 
     def fit(self, *args: Any, **options: Any) -> Any:
-        """Fail in the main process from the second time on."""
+        """Fail from the last time on."""
         type(self).trained += 1
-        if type(self).trained > 1:
-            raise ValueError("not twice")
+        if type(self).trained > type(self).most:
+            raise ValueError("not again")
+        return super().fit(*args, **options)
+
+
+class RefusingInCheckpoints(Refusing):
+    """One that passes the rehearsal and the look at whether it can be saved, and fails in the first checkpoint."""
+
+    trained = 0
+    most = 2
+
+
+class Unsendable(LogisticRegression):
+    """A head that other processes can't be sent."""
+
+    def fit(self, *args: Any, **options: Any) -> Any:
+        """Train, and hold what can't be pickled."""
+        self.unsendable = lambda: None
         return super().fit(*args, **options)
 
 
@@ -93,10 +115,16 @@ def main(folder: Path, jobs: list[str]) -> None:
             "losses": [log["eval_embedding_loss"] for log in trainer.log_history if "eval_embedding_loss" in log],
         }
         (folder / f"{job}-{RANK}.json").write_text(json.dumps(found))
-    try:
-        trained(folder / "refused", Refusing(), max_steps=1)
-    except SetFitError as error:
-        (folder / f"refused-{RANK}.json").write_text(json.dumps(str(error)))
+    failing: dict[str, tuple[Any, dict[str, Any]]] = {
+        "refused": (Refusing(), {}),
+        "refused in a checkpoint": (RefusingInCheckpoints(), {"save_strategy": "steps", "save_steps": 1}),
+        "unsendable": (Unsendable(), {}),
+    }
+    for name, (head, arguments) in failing.items():
+        try:
+            trained(folder / name, head, max_steps=1, **arguments)
+        except SetFitError as error:
+            (folder / f"{name}-{RANK}.json").write_text(json.dumps(str(error)))
 
 
 if __name__ == "__main__":
