@@ -69,13 +69,14 @@ def once(do: Callable[[], T]) -> T:
 
     Raises:
         Exception: What `do` raises, in every process.
+        SetFitError: If its result can't be pickled.
     """
     if not _several():
         return do()
     outcome: list[Any] = [None, None]
     if is_main():
         try:
-            outcome[0] = pickle.dumps(do())
+            outcome[0] = _pickled(do())
         except Exception as error:  # the others wait for whatever comes
             outcome[1] = _sendable(error)
     distributed.broadcast_object_list(outcome, src=0)
@@ -83,6 +84,17 @@ def once(do: Callable[[], T]) -> T:
         raise outcome[1]
     result: T = pickle.loads(outcome[0])  # noqa: S301  # from a process of this training
     return result
+
+
+def _pickled(result: Any) -> bytes:
+    try:
+        return pickle.dumps(result)
+    except Exception as error:  # a foreign head may hold anything
+        msg = (
+            f"What the main process has trained can't be sent to the others, for it can't be pickled ({error}). Take "
+            "out what can't, such as lambdas and open files, or train in one process."
+        )
+        raise SetFitError(msg) from error
 
 
 def _sendable(error: Exception) -> Exception:
