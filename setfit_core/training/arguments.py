@@ -101,7 +101,8 @@ class TrainingArguments:
         eval_steps: Steps between two evaluations; None for `logging_steps`.
         eval_delay: Epochs (or steps) before the first evaluation.
         eval_max_steps: If positive, the most batches of an evaluation.
-        save_strategy: When checkpoints are written; other than `"no"`, also at the end.
+        save_strategy: When checkpoints are written; other than `"no"`, also at the end, and with
+            `load_best_model_at_end` after each evaluation that is the best so far.
         save_steps: Steps between two checkpoints.
         save_total_limit: How many checkpoints are kept; None for all. The last one and the best one always are.
         load_best_model_at_end: Whether the body with the best `metric_for_best_model` is taken.

@@ -1,0 +1,21 @@
+"""The training script of docs/many-machines.md runs; tests/reliability tries several processes, and the listing for Ray."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setfit_core import SetFitModel
+
+PAGE = Path(__file__).parents[2] / "docs" / "many-machines.md"
+
+
+def test_the_training_script_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script = next(
+        code
+        for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+        if "trainer.train()" in code
+    )
+    exec(compile(script, PAGE.name, "exec"), {"__name__": "__main__"})
+    assert SetFitModel.from_pretrained(tmp_path / "model").predict(["play a song"]) == ["music"]
