@@ -1,4 +1,4 @@
-"""The training script of docs/many-machines.md runs; tests/reliability tries several processes, and the listing for Ray."""
+"""The training script of docs/many-machines.md runs; `tests/reliability` tries it in several processes, and Ray."""
 
 from __future__ import annotations
 
