@@ -131,10 +131,10 @@ def _cuts(probabilities: npt.NDArray[np.float64], has_label: npt.NDArray[np.bool
     candidates = np.asarray([DEFAULT])
     of_label = np.sort(probabilities[has_label])
     if of_label.size:
-        # A cut is best right below a text that has the label, or above all texts.
+        # A cut is best right below a text that has the label, or above all texts that a threshold can leave out.
         levels = np.unique(probabilities)
         lower, upper = np.append(0, levels), np.append(levels, 1)
-        below = np.append(np.searchsorted(levels, np.unique(of_label)), len(levels))
+        below = np.append(np.searchsorted(levels, np.unique(of_label)), np.searchsorted(levels, 1))
         middles = (lower[below] + upper[below]) / 2
         candidates = np.append(candidates, middles[(middles > 0) & (middles < 1)])
         candidates = candidates[np.argsort(np.abs(candidates - DEFAULT), kind="stable")]

@@ -61,6 +61,12 @@ def cut(has_label, probabilities, metric="macro_f1"):
     return first
 
 
+def test_a_text_that_no_threshold_leaves_out_does_not_hide_another():
+    expected = np.array([[1, 0, 1], [0, 0, 0], [0, 0, 0]])
+    probabilities = np.array([[0.4, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.6]])
+    assert best_thresholds(expected, probabilities, CODEC, "micro_f1") == pytest.approx((0.2, 0.5, 0.8))
+
+
 @pytest.mark.parametrize("metric", ["macro_f1", "micro_f1"])
 def test_which_of_equally_good_ones(metric):
     # 0.5 stays, also where it is not in the middle.
