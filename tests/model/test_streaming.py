@@ -13,6 +13,8 @@ from sklearn.svm import LinearSVC
 from setfit_core import SetFitModel
 from setfit_core.errors import ArgumentError, HeadError, InputError, NoProbabilitiesError, UnfittedHeadError
 
+pytestmark = pytest.mark.slow
+
 
 def trained(body, texts, labels, head=None, **options):
     model = SetFitModel(body, head, **options)

@@ -15,6 +15,8 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 from setfit_core import SetFitModel
 from setfit_core.errors import ArgumentError, UnsavableHeadError
 
+pytestmark = pytest.mark.slow
+
 SAVING = {"save_strategy": "steps", "save_steps": 2, "save_total_limit": None, "max_steps": 6, "batch_size": 4}
 
 
