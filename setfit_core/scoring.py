@@ -17,11 +17,11 @@ import pyarrow as pa
 import torch
 
 from setfit_core.embedding.batching import CHUNK_TEXTS
-from setfit_core.embedding.cache import EmbeddingCache
+from setfit_core.embedding.cache import embedded_once
 from setfit_core.embedding.precision import Precision
 from setfit_core.errors import ArgumentError, InputError, SetFitError
 from setfit_core.model import SetFitModel
-from setfit_core.tables import TEXT_NAMES, find_column, text_problem
+from setfit_core.tables import TEXT_NAMES, find_column, probability_columns, text_problem
 from setfit_core.values import is_integer, is_number, positive_integer
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _rehearsed(model: SetFitModel, label_column: str, *, probabilities: bool) ->
     if not probabilities:
         return [label_column]
     model.predict_proba("A text.", show_progress_bar=False)
-    return [label_column, *_probability_columns(model)]
+    return [label_column, *probability_columns(model.labels or ())]
 
 
 def _check_new(new: Sequence[str], dataset: ray.data.Dataset) -> None:
@@ -266,11 +266,12 @@ class _Worker:
             texts = rows[settings.text_column].to_pylist()
         if not settings.probabilities:
             return rows.append_column(settings.label_column, _labels(model, texts))
-        with tempfile.TemporaryDirectory(prefix="setfit-core-") as folder:
-            model.embedding_cache = EmbeddingCache(folder)  # asked twice about a text, the model embeds it once
+        with embedded_once(model):
             rows = rows.append_column(settings.label_column, _labels(model, texts))
             probabilities = model.predict_proba(texts, as_numpy=True, show_progress_bar=False)
-        for name, column in zip(_probability_columns(model), probabilities.astype(np.float64).round(6).T, strict=True):
+        for name, column in zip(
+            probability_columns(model.labels or ()), probabilities.astype(np.float64).round(6).T, strict=True
+        ):
             rows = rows.append_column(name, pa.array(column))
         return rows
 
@@ -290,7 +291,3 @@ def _labels(model: SetFitModel, texts: Sequence[str]) -> pa.Array:
     names = pa.array([str(label) for label in model.labels or ()])
     ends = np.append(0, places.sum(axis=1).cumsum())
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), names.take(pa.array(places.nonzero()[1])))
-
-
-def _probability_columns(model: SetFitModel) -> list[str]:
-    return [f"probability {label}" for label in model.labels or ()]

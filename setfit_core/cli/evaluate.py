@@ -99,7 +99,7 @@ def _predictions(model: SetFitModel, texts: Sequence[str]) -> tuple[Any, Any]:
     """Return columns of the predicted labels, and probabilities or None."""
     import numpy as np
 
-    from setfit_core.cli.models import embedded_once
+    from setfit_core.embedding.cache import embedded_once
 
     predicted, probabilities = [], []
     with progress("texts") as bar:

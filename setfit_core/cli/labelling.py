@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from setfit_core.cli.models import embedded_once
+from setfit_core.embedding.cache import embedded_once
 from setfit_core.errors import ArgumentError
+from setfit_core.tables import probability_columns
 
 if TYPE_CHECKING:
     from setfit_core.heads.abilities import Vote
@@ -43,7 +44,7 @@ class Labeller:
         self._labels = [str(label) for label in labels] if self._several or none_label is not None else labels
         if none_label in self._labels:
             raise ArgumentError(f"--none-label {none_label!r} is one of the model's labels. Give another name.")
-        self._columns = [f"probability {label}" for label in labels] if probabilities else []
+        self._columns = probability_columns(labels) if probabilities else []
         label = self._labels[:1] if self._several else self._labels[0]
         vote = {"text": "", "label": label, "similarity": 0.0, "weight": 0.0}
         self.added: Mapping[str, Any] = {

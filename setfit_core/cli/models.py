@@ -1,11 +1,9 @@
-"""The models that commands work with: a new one on a body, or a trained one; and what is predicted with it."""
+"""The models that commands work with: a new one on a body, or a trained one."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,17 +66,3 @@ def no_bars_in_pipes() -> None:
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no annotations
-
-
-@contextlib.contextmanager
-def embedded_once(model: SetFitModel) -> Iterator[None]:
-    """Let what is asked about the same texts, labels and then probabilities, embed them once."""
-    from setfit_core.embedding.cache import EmbeddingCache
-
-    before = model.embedding_cache
-    with tempfile.TemporaryDirectory(prefix="setfit-core-") as folder:
-        model.embedding_cache = EmbeddingCache(folder)
-        try:
-            yield
-        finally:
-            model.embedding_cache = before

@@ -8,10 +8,11 @@ import logging
 import os
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -140,6 +141,24 @@ class EmbeddingCache:
                 done,
                 error,
             )
+
+
+class Caching(Protocol):
+    """What keeps embeddings in a cache, such as a model."""
+
+    embedding_cache: EmbeddingCache | None
+
+
+@contextmanager
+def embedded_once(model: Caching) -> Iterator[None]:
+    """Let what is asked about the same texts for a while, labels and then probabilities, embed them once."""
+    before = model.embedding_cache
+    with tempfile.TemporaryDirectory(prefix="setfit-core-") as folder:
+        model.embedding_cache = EmbeddingCache(folder)
+        try:
+            yield
+        finally:
+            model.embedding_cache = before
 
 
 def checked_cache(cache: Any) -> EmbeddingCache | None:

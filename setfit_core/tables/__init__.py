@@ -6,7 +6,7 @@ Parquet file is opened.
 
 from __future__ import annotations
 
-from setfit_core.tables.columns import LABEL_NAMES, TEXT_NAMES, find_column, text_problem
+from setfit_core.tables.columns import LABEL_NAMES, TEXT_NAMES, find_column, probability_columns, text_problem
 from setfit_core.tables.formats import FORMATS, Format, format_of
 from setfit_core.tables.labelled import LabelledTexts, labelled_columns, labels_known_as, read_labelled
 from setfit_core.tables.reading import Table, open_table
@@ -26,6 +26,7 @@ __all__ = [
     "labelled_columns",
     "labels_known_as",
     "open_table",
+    "probability_columns",
     "read_labelled",
     "text_problem",
     "write_table",

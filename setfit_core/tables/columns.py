@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from setfit_core.errors import InputError
@@ -12,6 +12,11 @@ from setfit_core.texts import lone_surrogate
 
 TEXT_NAMES: Final = ("text", "sentence", "content", "review", "message", "utterance", "question", "title")
 LABEL_NAMES: Final = ("label", "labels", "category", "class", "intent", "target")
+
+
+def probability_columns(labels: Iterable[Any]) -> list[str]:
+    """Return what the columns of the labels' probabilities are called."""
+    return [f"probability {label}" for label in labels]
 
 
 def find_column(
