@@ -152,7 +152,7 @@ class TrainingArguments:
     save_steps: int = 500
     save_total_limit: int | None = 1
     load_best_model_at_end: bool = False
-    metric_for_best_model: str = "embedding_loss"
+    metric_for_best_model: str = EMBEDDING_LOSS
     greater_is_better: bool | None = None
 
     def __post_init__(self) -> None:

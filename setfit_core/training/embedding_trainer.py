@@ -22,6 +22,7 @@ from transformers.trainer_utils import SaveStrategy
 from setfit_core import processes
 from setfit_core.errors import ArgumentError
 from setfit_core.randomness import isolated_random_state
+from setfit_core.training.arguments import EMBEDDING_LOSS
 from setfit_core.training.checkpoints import Identity, checkpoint_folder, prune, write_identity
 from setfit_core.training.objective import Epochs, Objective
 from setfit_core.training.shares import shared_batches
@@ -140,7 +141,7 @@ class EmbeddingTrainer(SentenceTransformerTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log `loss` as `embedding_loss`."""
-        super().log({"embedding_loss" if key == "loss" else key: value for key, value in logs.items()}, start_time)
+        super().log({EMBEDDING_LOSS if key == "loss" else key: value for key, value in logs.items()}, start_time)
 
     def evaluate(
         self,

@@ -200,12 +200,10 @@ class Trainer:
             learnt = replace(self.model.learnt(), body=None)  # type: ignore[arg-type]  # every process has it
             return learnt, self.model.model_body.state_dict() if along else None
 
-        if processes.count() == 1:
-            fit_head(self.model, examples, args)
-            return
         learnt, body = processes.once(trained)
-        if not processes.is_main():
-            self.model.take_over(learnt)
+        if processes.is_main():
+            return
+        self.model.take_over(learnt)
         if body is not None:
             self.model.model_body.load_state_dict(body)
 
@@ -351,7 +349,7 @@ class Trainer:
             decisive = {**phase, **selection_arguments(args)}
             identity = identity_of(decisive, self.model.model_body, examples.texts, targets)
         checkpoint = starting_point(resume, Path(args.output_dir), identity) if resume else None
-        midway = self._midway(examples, evaluation, args, phase, identity)
+        midway = self._midway(examples, targets, evaluation, args, phase, identity)
         # What was measured before holds for the old body, and the new one may stay even if the head phase fails.
         if self._record.measurements:
             self._note(replace(self._record, measurements=()))
@@ -384,6 +382,7 @@ class Trainer:
     def _midway(
         self,
         examples: Examples,
+        targets: IntArray,
         evaluation: Examples | None,
         args: TrainingArguments,
         phase: Mapping[str, Any],
@@ -397,8 +396,7 @@ class Trainer:
             self.model.check_savable(examples.texts, examples.labels)
 
         if args.selects_by_head:
-            expected = self._validated(examples, args)[1]
-            measured = compute_metric(self.metric, expected, expected, self.metric_kwargs)
+            measured = compute_metric(self.metric, targets, targets, self.metric_kwargs)
             check_best_metric(args.best_metric, plain_numbers(measured))
         note = partial(self._note_training, args=args, phase=phase, source=self._train_source)
         held_out = cast("Examples", evaluation)  # nothing is measured without

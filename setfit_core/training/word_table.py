@@ -12,7 +12,7 @@ from sentence_transformers.sentence_transformer.modules import Transformer
 from torch import Tensor, nn
 
 from setfit_core import processes
-from setfit_core.embedding.body import default_prompt
+from setfit_core.embedding.body import default_prompt, preprocessed
 
 _TEXTS_A_PASS = 1024
 
@@ -85,7 +85,7 @@ def used_rows(body: SentenceTransformer, texts: Sequence[str], *, weight_decay: 
         return None
     used = torch.zeros(table.num_embeddings, dtype=torch.bool)
     for start in range(0, len(texts), _TEXTS_A_PASS):
-        ids = body.preprocess(list(texts[start : start + _TEXTS_A_PASS]), prompt=default_prompt(body))["input_ids"]
+        ids = preprocessed(body, texts[start : start + _TEXTS_A_PASS], prompt=default_prompt(body))["input_ids"]
         used[ids.cpu().flatten()] = True
     if table.padding_idx is not None:
         used[table.padding_idx] = True
