@@ -6,6 +6,10 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import contextlib
+import json
+import subprocess
+import sys
 from importlib.resources import files
 
 import pytest
@@ -33,6 +37,27 @@ TOPICS = ["sport"] * 4 + ["food"] * 4 + ["tech"] * 4
 def pytest_collection_modifyitems(items):
     """Start with the longest modules: each runs on one core, and the others fill up the rest."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(scope="session")
+def conversation():
+    """A function that starts a script in a process of its own, and with which one asks it for scenarios, as JSON."""
+
+    @contextlib.contextmanager
+    def start(script, folder):
+        command = [sys.executable, str(script), str(folder)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+            def ask(scenario, **keywords):
+                process.stdin.write(json.dumps([scenario, keywords]) + "\n")
+                process.stdin.flush()
+                return json.loads(process.stdout.readline())
+
+            yield ask
+            process.stdin.close()
+            assert process.wait() == 0
+
+    return start
 
 
 @pytest.fixture(scope="session")

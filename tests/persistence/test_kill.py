@@ -1,10 +1,7 @@
 """Saves that are cut off: by a kill at any moment, by a full disk, by another process that saves to the same place."""
 
 import collections
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,20 +16,12 @@ WAYS = pytest.mark.parametrize("by_hand", [False, True], ids=["exchange", "by ha
 
 
 @pytest.fixture(scope="module")
-def interrupted(tmp_path_factory):
+def interrupted(tmp_path_factory, conversation):
     """Run a scenario of the worker, see there, and return what it found."""
-    worker = Path(__file__).parent / "interrupted" / "worker.py"
-    command = [sys.executable, str(worker), str(tmp_path_factory.mktemp("interrupted"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-
-        def ask(scenario, **keywords):
-            process.stdin.write(json.dumps([scenario, keywords]) + "\n")
-            process.stdin.flush()
-            return json.loads(process.stdout.readline())
-
+    with conversation(
+        Path(__file__).parent / "interrupted" / "worker.py", tmp_path_factory.mktemp("interrupted")
+    ) as ask:
         yield ask
-        process.stdin.close()
-        assert process.wait() == 0
 
 
 @WAYS

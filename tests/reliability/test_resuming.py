@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,20 +14,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory):
+def worker(tmp_path_factory, conversation):
     """Run a scenario of the worker, see there, and return what it found."""
-    script = Path(__file__).parent / "workers" / "resumed.py"
-    command = [sys.executable, str(script), str(tmp_path_factory.mktemp("resumed"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-
-        def ask(scenario, **keywords):
-            process.stdin.write(json.dumps([scenario, keywords]) + "\n")
-            process.stdin.flush()
-            return json.loads(process.stdout.readline())
-
+    with conversation(Path(__file__).parent / "workers" / "resumed.py", tmp_path_factory.mktemp("resumed")) as ask:
         yield ask
-        process.stdin.close()
-        assert process.wait() == 0
 
 
 @pytest.mark.parametrize("way", ["pairs", "texts", "best"])
